@@ -1,0 +1,144 @@
+package fs
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"warren/fs/sys"
+)
+
+// A Sink is where a front end takes the answer of a Call: exactly one of its
+// methods is called, exactly once, from any goroutine and with locks of the
+// answerer held, so they must not block.
+type Sink interface {
+	// Data answers a read; p is to be copied. lost, if not nil, is to be
+	// called if no byte of the reply could be handed to the transport.
+	Data(p []byte, lost func())
+	// Count answers a write.
+	Count(n int)
+	Error(err error)
+}
+
+// A Call is one request: who asks, and where the answer goes. A Handle either
+// answers it or parks it. One compare-and-swap decides between an answer and a
+// cancellation, so that a flushed read never takes a message.
+//
+// Front ends embed it and Init it for each request. A Call that was never
+// parked may be used again once it is answered; one that was parked may not,
+// as a late canceller can still hold it.
+type Call struct {
+	user     *sys.User
+	pid      int
+	sink     Sink
+	count    int
+	nonblock bool
+	onFail   func(*Call, error) // where a failure is written down, set by the tree
+
+	answered atomic.Bool
+
+	mu          sync.Mutex
+	cancel      func()
+	parked      bool
+	interrupted bool
+}
+
+var _ sys.Call = (*Call)(nil)
+
+// Init makes the call ready: user asks (process pid if known, else 0), count
+// is the most bytes that a read may return. It must not be in flight.
+func (c *Call) Init(user *sys.User, pid int, sink Sink, count int, nonblock bool) {
+	c.user, c.pid, c.sink, c.count, c.nonblock = user, pid, sink, count, nonblock
+	c.onFail = nil
+	c.answered.Store(false)
+	if c.parked || c.interrupted {
+		c.cancel, c.parked, c.interrupted = nil, false, false
+	}
+}
+
+// User returns who asks.
+func (c *Call) User() *sys.User { return c.user }
+
+// PID returns the process that asks, 0 if it is not known.
+func (c *Call) PID() int { return c.pid }
+
+// Count returns the most bytes that a read may answer with.
+func (c *Call) Count() int { return c.count }
+
+// Nonblock says that what would park must fail with sys.ErrAgain.
+func (c *Call) Nonblock() bool { return c.nonblock }
+
+// Answered reports whether the call has its answer (or has lost the race
+// for one to a cancellation).
+func (c *Call) Answered() bool { return c.answered.Load() }
+
+// Parked reports whether Park was called.
+func (c *Call) Parked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parked
+}
+
+// Deliver answers a read with p, cut to Count; see sys.Call.
+func (c *Call) Deliver(p []byte, lost func()) bool {
+	if !c.answered.CompareAndSwap(false, true) {
+		return false
+	}
+	if len(p) > c.count {
+		p = p[:c.count]
+	}
+	c.sink.Data(p, lost)
+	return true
+}
+
+// Done answers a write; see sys.Call.
+func (c *Call) Done(n int) bool {
+	if !c.answered.CompareAndSwap(false, true) {
+		return false
+	}
+	c.sink.Count(n)
+	return true
+}
+
+// Fail answers with an error; see sys.Call.
+func (c *Call) Fail(err error) bool {
+	if !c.answered.CompareAndSwap(false, true) {
+		return false
+	}
+	if c.onFail != nil {
+		c.onFail(c, err)
+	}
+	c.sink.Error(err)
+	return true
+}
+
+// Park leaves the answer for later; see sys.Call.
+func (c *Call) Park(cancel func()) {
+	c.mu.Lock()
+	c.cancel, c.parked = cancel, true
+	now := c.interrupted
+	c.mu.Unlock()
+	if now {
+		c.stop(cancel)
+	}
+}
+
+// Interrupt cancels the call if it is parked, or as soon as it parks: what
+// does not wait is not interrupted. When Interrupt returns, the call is
+// answered, unless it is not parked yet. It may be called more than once.
+func (c *Call) Interrupt() {
+	c.mu.Lock()
+	again := c.interrupted
+	c.interrupted = true
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil && !again {
+		c.stop(cancel)
+	}
+}
+
+func (c *Call) stop(cancel func()) {
+	if !c.answered.Load() {
+		cancel()
+		c.Fail(sys.ErrInterrupted)
+	}
+}

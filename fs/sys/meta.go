@@ -1,0 +1,87 @@
+package sys
+
+import (
+	"maps"
+	"sync"
+	"time"
+)
+
+// A Meta is what every object of the tree has: an identity and an owner.
+// The object's packages embed it; the tree reads and changes it.
+type Meta struct {
+	Serial uint64 // never reused among objects of one kind
+	Name   string
+	Made   time.Time
+
+	mu       sync.Mutex
+	uid, gid uint32
+	mode     uint32            // of the directory, 0: by table
+	modes    map[string]uint32 // of single files, by name, where chmod changed them
+}
+
+// NewMeta returns the identity of an object that u made now.
+func NewMeta(serial uint64, name string, u *User) *Meta {
+	return &Meta{Serial: serial, Name: name, Made: time.Now(), uid: u.UID, gid: u.GID}
+}
+
+// Owner returns the uid and gid of the object.
+func (m *Meta) Owner() (uid, gid uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.uid, m.gid
+}
+
+// Chown gives the object away.
+func (m *Meta) Chown(uid, gid uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.uid, m.gid = uid, gid
+}
+
+// Mode returns the permission bits of a file of the object (""  is the
+// directory), or the table's if nobody changed them.
+func (m *Meta) Mode(file string, table uint32) uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if file == "" {
+		if m.mode != 0 {
+			return m.mode &^ modeSet
+		}
+		return table
+	}
+	if mode, ok := m.modes[file]; ok {
+		return mode
+	}
+	return table
+}
+
+// modeSet tells a directory's mode 0 from one never set.
+const modeSet = 1 << 31
+
+// Chmod sets the permission bits of a file of the object ("" is the directory).
+func (m *Meta) Chmod(file string, mode uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if file == "" {
+		m.mode = mode&0o777 | modeSet
+		return
+	}
+	if m.modes == nil {
+		m.modes = make(map[string]uint32)
+	}
+	m.modes[file] = mode & 0o777
+}
+
+// Modes returns what chmod changed: "" is the directory.
+func (m *Meta) Modes() map[string]uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := maps.Clone(m.modes)
+	if m.mode != 0 {
+		if out == nil {
+			out = make(map[string]uint32)
+		}
+		out[""] = m.mode &^ modeSet
+	}
+	return out
+}
