@@ -32,7 +32,7 @@ type Call struct {
 	sink     Sink
 	count    int
 	nonblock bool
-	onFail   func(*Call, error) // where a failure is written down, set by the tree
+	where    failer // where a failure is written down, set by the tree
 
 	answered atomic.Bool
 
@@ -42,13 +42,16 @@ type Call struct {
 	interrupted bool
 }
 
+// A failer writes the failure of a call down; it must not block.
+type failer interface{ failed(c *Call, err error) }
+
 var _ sys.Call = (*Call)(nil)
 
 // Init makes the call ready: user asks (process pid if known, else 0), count
 // is the most bytes that a read may return. It must not be in flight.
 func (c *Call) Init(user *sys.User, pid int, sink Sink, count int, nonblock bool) {
 	c.user, c.pid, c.sink, c.count, c.nonblock = user, pid, sink, count, nonblock
-	c.onFail = nil
+	c.where = nil
 	c.answered.Store(false)
 	if c.parked || c.interrupted {
 		c.cancel, c.parked, c.interrupted = nil, false, false
@@ -104,8 +107,8 @@ func (c *Call) Fail(err error) bool {
 	if !c.answered.CompareAndSwap(false, true) {
 		return false
 	}
-	if c.onFail != nil {
-		c.onFail(c, err)
+	if c.where != nil {
+		c.where.failed(c, err)
 	}
 	c.sink.Error(err)
 	return true

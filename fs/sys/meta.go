@@ -17,6 +17,11 @@ type Meta struct {
 	uid, gid uint32
 	mode     uint32            // of the directory, 0: by table
 	modes    map[string]uint32 // of single files, by name, where chmod changed them
+
+	cloned bool // made by clone, so it goes when nobody ever used it
+	used   bool // opened by name, started, or kept
+	opens  int
+	gone   bool // removed: open files live on, no new ones
 }
 
 // NewMeta returns the identity of an object that u made now.
@@ -84,4 +89,65 @@ func (m *Meta) Modes() map[string]uint32 {
 		out[""] = m.mode &^ modeSet
 	}
 	return out
+}
+
+// SetCloned says that the object was made by opening clone.
+func (m *Meta) SetCloned() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cloned = true
+}
+
+// Cloned reports whether the object was made by opening clone.
+func (m *Meta) Cloned() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cloned
+}
+
+// Use says that the object is wanted: it was opened by name, started, or kept.
+func (m *Meta) Use() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used = true
+}
+
+// Retire says that the object was removed: it can be opened no more.
+func (m *Meta) Retire() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gone = true
+}
+
+// Gone reports whether the object was removed.
+func (m *Meta) Gone() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone
+}
+
+// Opened counts an open file of the object; ErrGone if it was removed.
+func (m *Meta) Opened() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone {
+		return ErrGone
+	}
+	m.opens++
+	return nil
+}
+
+// Closed takes back one Opened.
+func (m *Meta) Closed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.opens--
+}
+
+// Abandoned reports whether the object came from clone, has no open file, and
+// nobody ever used it.
+func (m *Meta) Abandoned() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cloned && !m.used && !m.gone && m.opens == 0
 }
