@@ -262,11 +262,12 @@ func (n *dir[T]) closed() {
 
 // expire removes an object of clone if still nobody wants it.
 func (n *dir[T]) expire(name string, m *sys.Meta) {
-	if !m.Abandoned() || n.d.Kids == nil || n.d.Kids.Remove == nil {
+	if n.d.Kids == nil || n.d.Kids.Remove == nil || !m.Expire() {
 		return
 	}
 	var c Call
 	c.Init(&sys.User{Name: "root"}, 0, nil, 0, false)
-	// What cannot be removed is in use, so that it is not abandoned.
-	_ = n.d.Kids.Remove(&c, n.t, name)
+	if n.d.Kids.Remove(&c, n.t, name) != nil {
+		m.Revive() // it is in use after all
+	}
 }

@@ -333,6 +333,7 @@ func TestCloneLives(t *testing.T) {
 		h := open(t, clone, alice, ORead)
 		id := strings.TrimSpace(read(h, alice, 0))
 		time.Sleep(10 * cloneTime)
+		synctest.Wait()
 		if b.boxes[id] == nil {
 			t.Fatal("it went while it was open")
 		}
@@ -340,6 +341,7 @@ func TestCloneLives(t *testing.T) {
 		time.Sleep(cloneTime / 2)
 		open(t, walk(t, n, alice, id+"/status"), alice, ORead).Close()
 		time.Sleep(10 * cloneTime)
+		synctest.Wait()
 		if b.boxes[id] == nil {
 			t.Fatal("it went though it was used by name")
 		}
@@ -348,6 +350,7 @@ func TestCloneLives(t *testing.T) {
 		h.Close()
 		walk(t, n, alice, id+"/status") // a walk is no use
 		time.Sleep(cloneTime + time.Second)
+		synctest.Wait()
 		if b.boxes[id] != nil {
 			t.Fatal("it stays though nobody ever used it")
 		}

@@ -144,10 +144,30 @@ func (m *Meta) Closed() {
 	m.opens--
 }
 
+// Expire retires the object if it is abandoned, and reports whether it did.
+func (m *Meta) Expire() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.abandoned() {
+		return false
+	}
+	m.gone = true
+	return true
+}
+
+// Revive takes a Retire back: the object could not be removed.
+func (m *Meta) Revive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gone = false
+}
+
 // Abandoned reports whether the object came from clone, has no open file, and
 // nobody ever used it.
 func (m *Meta) Abandoned() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.cloned && !m.used && !m.gone && m.opens == 0
+	return m.abandoned()
 }
+
+func (m *Meta) abandoned() bool { return m.cloned && !m.used && !m.gone && m.opens == 0 }
