@@ -43,15 +43,14 @@ func (m Mode) String() string { return [...]string{"queue", "publish"}[m] }
 
 // A Chan is one channel.
 type Chan struct {
-	meta  *sys.Meta
-	event func(kind string) // tells the set's feed; nil for a channel of its own
+	meta *sys.Meta
+	set  *Set // nil for a channel of its own
 
 	mu       sync.Mutex
 	mode     Mode
 	cap      int // messages
 	hangup   bool
 	kept     bool
-	used     bool // somebody opened a file of it by name
 	closed   bool
 	removed  bool
 	everPut  bool           // a writer has been there
@@ -150,6 +149,7 @@ func (ch *Chan) SetHangup(on bool) {
 
 // Keep makes a channel that a clone made stay when nobody uses it.
 func (ch *Chan) Keep() {
+	ch.meta.Use()
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	ch.kept = true
@@ -162,8 +162,8 @@ func (ch *Chan) Close() {
 	again := ch.closed
 	ch.close()
 	ch.mu.Unlock()
-	if !again && ch.event != nil {
-		ch.event("closed")
+	if !again && ch.set != nil {
+		ch.set.tell("closed", ch)
 	}
 }
 
@@ -191,14 +191,30 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// remove marks the channel removed; EBUSY while it is open.
+// Remove removes the channel, with the messages that nobody read. EBUSY while
+// anybody has it open, ErrGone if it is removed already.
+func (ch *Chan) Remove() error {
+	if ch.set == nil {
+		return ch.remove()
+	}
+	err := ch.set.cut(ch)
+	if err == nil {
+		ch.set.tell("removed", ch)
+	}
+	return err
+}
+
 func (ch *Chan) remove() error {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	if ch.removed {
+		return sys.ErrGone
+	}
 	if len(ch.ports) > 0 {
 		return sys.Errorf(syscall.EBUSY, "chan %s: %s", ch.meta.Name, ch.users())
 	}
 	ch.removed = true
 	ch.shared.drop()
+	ch.meta.Retire()
 	return nil
 }

@@ -54,7 +54,6 @@ func (ch *Chan) Open(read, write, lines bool) *Port {
 		ch.ports = make(map[*Port]bool)
 	}
 	ch.ports[p] = true
-	ch.used = true
 	if read {
 		ch.nr++
 	}

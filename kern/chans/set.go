@@ -57,7 +57,7 @@ func (s *Set) add(u *sys.User, name string) (*Chan, error) {
 	}
 	s.serial++
 	ch := newChan(sys.NewMeta(s.serial, name, u))
-	ch.event = func(kind string) { s.tell(kind, ch) }
+	ch.set = s
 	s.byName[name] = ch
 	s.list = append(s.list, ch)
 	return ch, nil
@@ -106,31 +106,27 @@ func (s *Set) Len() int {
 	return len(s.list)
 }
 
-// Remove removes a channel, with the messages that nobody read. EBUSY while
-// anybody has its data or lines open, ENOENT if there is none.
+// Remove removes the channel of this name, as its Remove does; ErrNotExist if
+// there is none.
 func (s *Set) Remove(name string) error {
-	ch, err := s.cut(name)
-	if err == nil {
-		s.tell("removed", ch)
+	ch, ok := s.Get(name)
+	if !ok {
+		return sys.ErrNotExist
 	}
-	return err
+	return ch.Remove()
 }
 
-func (s *Set) cut(name string) (*Chan, error) {
+func (s *Set) cut(ch *Chan) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ch := s.byName[name]
-	if ch == nil {
-		return nil, sys.ErrNotExist
-	}
 	if err := ch.remove(); err != nil {
-		return nil, err
+		return err
 	}
-	delete(s.byName, name)
+	delete(s.byName, ch.meta.Name)
 	if i, ok := s.find(ch.meta.Serial); ok {
 		s.list = slices.Delete(s.list, i, i+1)
 	}
-	return ch, nil
+	return nil
 }
 
 // tell sends a record of the tree's events: time kind object.
