@@ -17,8 +17,8 @@ const (
 	every   dialects = 1<<Classic | 1<<DotU | 1<<DotL
 	old     dialects = 1<<Classic | 1<<DotU
 	numeric dialects = 1<<DotU | 1<<DotL
-	unix    dialects = 1 << DotU
-	linux   dialects = 1 << DotL
+	onlyU   dialects = 1 << DotU
+	onlyL   dialects = 1 << DotL
 )
 
 func (ds dialects) has(d Dialect) bool { return ds&(1<<d) != 0 }
@@ -59,7 +59,7 @@ var (
 	fTarget   = field{"target", 0, func(m *Msg) any { return &m.Target }}
 	fNewname  = field{"newname", 0, func(m *Msg) any { return &m.Target }}
 	fNewdir   = field{"newdfid", 0, func(m *Msg) any { return &m.Newfid }}
-	fExt      = field{"extension", unix, func(m *Msg) any { return &m.Ext }}
+	fExt      = field{"extension", onlyU, func(m *Msg) any { return &m.Ext }}
 	fPerm     = field{"perm", 0, func(m *Msg) any { return &m.Perm }}
 	fMode     = field{"mode", 0, func(m *Msg) any { return &m.Mode }}
 	fFlags    = field{"flags", 0, func(m *Msg) any { return &m.Flags }}
@@ -111,45 +111,45 @@ var layouts = [128]layout{
 	Twstat:   {"Twstat", old, []field{fFid, fStat}},
 	Rwstat:   {"Rwstat", old, nil},
 
-	Rlerror:      {"Rlerror", linux, []field{fErrno}},
-	Tstatfs:      {"Tstatfs", linux, []field{fFid}},
-	Rstatfs:      {"Rstatfs", linux, []field{fStatfs}},
-	Tlopen:       {"Tlopen", linux, []field{fFid, fFlags}},
-	Rlopen:       {"Rlopen", linux, []field{fQid, fIounit}},
-	Tlcreate:     {"Tlcreate", linux, []field{fFid, fName, fFlags, fPerm, fGID}},
-	Rlcreate:     {"Rlcreate", linux, []field{fQid, fIounit}},
-	Tsymlink:     {"Tsymlink", linux, []field{fDfid, fName, fTarget, fGID}},
-	Rsymlink:     {"Rsymlink", linux, []field{fQid}},
-	Tmknod:       {"Tmknod", linux, []field{fDfid, fName, fPerm, fMajor, fMinor, fGID}},
-	Rmknod:       {"Rmknod", linux, []field{fQid}},
-	Trename:      {"Trename", linux, []field{fFid, fTodfid, fName}},
-	Rrename:      {"Rrename", linux, nil},
-	Treadlink:    {"Treadlink", linux, []field{fFid}},
-	Rreadlink:    {"Rreadlink", linux, []field{fTarget}},
-	Tgetattr:     {"Tgetattr", linux, []field{fFid, fMask}},
-	Rgetattr:     {"Rgetattr", linux, []field{fMask, fQid, fAttr}},
-	Tsetattr:     {"Tsetattr", linux, []field{fFid, fSet}},
-	Rsetattr:     {"Rsetattr", linux, nil},
-	Txattrwalk:   {"Txattrwalk", linux, []field{fFid, fNewfid, fName}},
-	Rxattrwalk:   {"Rxattrwalk", linux, []field{fXSize}},
-	Txattrcreate: {"Txattrcreate", linux, []field{fFid, fName, fXSize, fFlags}},
-	Rxattrcreate: {"Rxattrcreate", linux, nil},
-	Treaddir:     {"Treaddir", linux, []field{fFid, fOffset, fCount}},
-	Rreaddir:     {"Rreaddir", linux, []field{fData}},
-	Tfsync:       {"Tfsync", linux, []field{fFid, fDatasync}},
-	Rfsync:       {"Rfsync", linux, nil},
-	Tlock:        {"Tlock", linux, []field{fFid, fLock}},
-	Rlock:        {"Rlock", linux, []field{fStatus}},
-	Tgetlock:     {"Tgetlock", linux, []field{fFid, fGetlock}},
-	Rgetlock:     {"Rgetlock", linux, []field{fGetlock}},
-	Tlink:        {"Tlink", linux, []field{fDfid, fLinkfid, fName}},
-	Rlink:        {"Rlink", linux, nil},
-	Tmkdir:       {"Tmkdir", linux, []field{fDfid, fName, fPerm, fGID}},
-	Rmkdir:       {"Rmkdir", linux, []field{fQid}},
-	Trenameat:    {"Trenameat", linux, []field{fDfid, fName, fNewdir, fNewname}},
-	Rrenameat:    {"Rrenameat", linux, nil},
-	Tunlinkat:    {"Tunlinkat", linux, []field{fDfid, fName, fFlags}},
-	Runlinkat:    {"Runlinkat", linux, nil},
+	Rlerror:      {"Rlerror", onlyL, []field{fErrno}},
+	Tstatfs:      {"Tstatfs", onlyL, []field{fFid}},
+	Rstatfs:      {"Rstatfs", onlyL, []field{fStatfs}},
+	Tlopen:       {"Tlopen", onlyL, []field{fFid, fFlags}},
+	Rlopen:       {"Rlopen", onlyL, []field{fQid, fIounit}},
+	Tlcreate:     {"Tlcreate", onlyL, []field{fFid, fName, fFlags, fPerm, fGID}},
+	Rlcreate:     {"Rlcreate", onlyL, []field{fQid, fIounit}},
+	Tsymlink:     {"Tsymlink", onlyL, []field{fDfid, fName, fTarget, fGID}},
+	Rsymlink:     {"Rsymlink", onlyL, []field{fQid}},
+	Tmknod:       {"Tmknod", onlyL, []field{fDfid, fName, fPerm, fMajor, fMinor, fGID}},
+	Rmknod:       {"Rmknod", onlyL, []field{fQid}},
+	Trename:      {"Trename", onlyL, []field{fFid, fTodfid, fName}},
+	Rrename:      {"Rrename", onlyL, nil},
+	Treadlink:    {"Treadlink", onlyL, []field{fFid}},
+	Rreadlink:    {"Rreadlink", onlyL, []field{fTarget}},
+	Tgetattr:     {"Tgetattr", onlyL, []field{fFid, fMask}},
+	Rgetattr:     {"Rgetattr", onlyL, []field{fMask, fQid, fAttr}},
+	Tsetattr:     {"Tsetattr", onlyL, []field{fFid, fSet}},
+	Rsetattr:     {"Rsetattr", onlyL, nil},
+	Txattrwalk:   {"Txattrwalk", onlyL, []field{fFid, fNewfid, fName}},
+	Rxattrwalk:   {"Rxattrwalk", onlyL, []field{fXSize}},
+	Txattrcreate: {"Txattrcreate", onlyL, []field{fFid, fName, fXSize, fFlags}},
+	Rxattrcreate: {"Rxattrcreate", onlyL, nil},
+	Treaddir:     {"Treaddir", onlyL, []field{fFid, fOffset, fCount}},
+	Rreaddir:     {"Rreaddir", onlyL, []field{fData}},
+	Tfsync:       {"Tfsync", onlyL, []field{fFid, fDatasync}},
+	Rfsync:       {"Rfsync", onlyL, nil},
+	Tlock:        {"Tlock", onlyL, []field{fFid, fLock}},
+	Rlock:        {"Rlock", onlyL, []field{fStatus}},
+	Tgetlock:     {"Tgetlock", onlyL, []field{fFid, fGetlock}},
+	Rgetlock:     {"Rgetlock", onlyL, []field{fGetlock}},
+	Tlink:        {"Tlink", onlyL, []field{fDfid, fLinkfid, fName}},
+	Rlink:        {"Rlink", onlyL, nil},
+	Tmkdir:       {"Tmkdir", onlyL, []field{fDfid, fName, fPerm, fGID}},
+	Rmkdir:       {"Rmkdir", onlyL, []field{fQid}},
+	Trenameat:    {"Trenameat", onlyL, []field{fDfid, fName, fNewdir, fNewname}},
+	Rrenameat:    {"Rrenameat", onlyL, nil},
+	Tunlinkat:    {"Tunlinkat", onlyL, []field{fDfid, fName, fFlags}},
+	Runlinkat:    {"Runlinkat", onlyL, nil},
 }
 
 // In reports whether a dialect has messages of this type.
