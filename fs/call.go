@@ -32,6 +32,8 @@ type Call struct {
 	sink     Sink
 	count    int
 	nonblock bool
+	cut      bool
+	split    bool
 	where    failer // where a failure is written down, set by the tree
 
 	answered atomic.Bool
@@ -51,7 +53,7 @@ var _ sys.Call = (*Call)(nil)
 // is the most bytes that a read may return. It must not be in flight.
 func (c *Call) Init(user *sys.User, pid int, sink Sink, count int, nonblock bool) {
 	c.user, c.pid, c.sink, c.count, c.nonblock = user, pid, sink, count, nonblock
-	c.where = nil
+	c.where, c.cut, c.split = nil, false, false
 	c.answered.Store(false)
 	if c.parked || c.interrupted {
 		c.cancel, c.parked, c.interrupted = nil, false, false
@@ -81,13 +83,24 @@ func (c *Call) Parked() bool {
 	return c.parked
 }
 
+// Cut reports, to the sink, that Deliver had more than Count bytes.
+func (c *Call) Cut() bool { return c.cut }
+
+// MarkSplit says that a write is as long as the front end can pass on, so that
+// it may be one part of what the writer wrote.
+func (c *Call) MarkSplit() { c.split = true }
+
+// Split reports whether the write may be a part of a longer one: then a
+// message's end is not known.
+func (c *Call) Split() bool { return c.split }
+
 // Deliver answers a read with p, cut to Count; see sys.Call.
 func (c *Call) Deliver(p []byte, lost func()) bool {
 	if !c.answered.CompareAndSwap(false, true) {
 		return false
 	}
 	if len(p) > c.count {
-		p = p[:c.count]
+		p, c.cut = p[:c.count], true
 	}
 	c.sink.Data(p, lost)
 	return true

@@ -104,7 +104,7 @@ func (s *Messages) again(c *Call, off int64) bool {
 		return false
 	}
 	end := min(from+c.Count(), len(s.last))
-	if c.Deliver(s.last[from:end], nil) {
+	if c.Deliver(s.last[from:], nil) {
 		s.took = max(s.took, end)
 	}
 	return true
