@@ -45,7 +45,7 @@ func chansDir() *fs.Dir[*chanRoot] {
 		Perm:  0o777,
 		Files: []fs.File[*chanRoot]{
 			{
-				Name: "clone", Perm: 0o666, Kind: fs.Ctl, Clone: (*chanRoot).clone,
+				Name: "clone", Perm: 0o666, Kind: fs.Ctl, Clone: cloneChan,
 				Doc: "Opening it makes a channel, and the open file is the new channel's ctl; a read of it gives the name.",
 			},
 			{
@@ -104,7 +104,7 @@ func appendFields(b []byte, s chans.Status, keys string, end byte) []byte {
 	return b
 }
 
-func (r *chanRoot) clone(c *fs.Call, parent fs.Node) (fs.Node, error) {
+func cloneChan(c *fs.Call, r *chanRoot, parent fs.Node) (fs.Node, error) {
 	ch, err := r.set.Make(c.User(), "")
 	if err != nil {
 		return nil, err
