@@ -89,3 +89,34 @@ func (v *View) with(changed []*Core) *View {
 	}
 	return w
 }
+
+// Changed yields the cores that are not as they were in an earlier version of
+// the same machine, in order of ID; all of them if that is nil. It costs what
+// has changed, not what there is.
+func (v *View) Changed(old *View) iter.Seq[Core] {
+	if old == nil {
+		return v.All()
+	}
+	return func(yield func(Core) bool) {
+		for i, l := range v.top {
+			if l != old.top[i] && !l.changed(old.top[i], yield) {
+				return
+			}
+		}
+	}
+}
+
+// changed yields what differs from an earlier version; false: yield has enough.
+func (l *limb) changed(old *limb, yield func(Core) bool) bool {
+	for i, f := range l {
+		if f == old[i] {
+			continue
+		}
+		for j, c := range f {
+			if c != old[i][j] && !yield(*c) {
+				return false
+			}
+		}
+	}
+	return true
+}
