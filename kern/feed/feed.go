@@ -21,6 +21,7 @@ type Feed struct {
 	mu     sync.Mutex
 	queues map[*Queue]struct{}
 	closed bool
+	last   []byte // that every reader gets at the end
 }
 
 // A Queue is one reader's view of a feed: an fs.Source.
@@ -62,6 +63,9 @@ func (f *Feed) Open(bound int, prefix string) *Queue {
 	}
 	f.queues[q] = struct{}{}
 	f.open.Add(1)
+	if f.last != nil {
+		q.records = append(q.records, f.last)
+	}
 	return q
 }
 
@@ -71,6 +75,22 @@ func (f *Feed) Close() {
 	defer f.mu.Unlock()
 	f.closed = true
 	for q := range f.queues {
+		q.serve()
+	}
+}
+
+// End sends a last record, which every reader gets, however full its queue is
+// and however late it opens, and ends the feed.
+func (f *Feed) End(record []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	f.closed, f.last = true, record
+	for q := range f.queues {
+		q.flushLost()
+		q.records = append(q.records, record)
 		q.serve()
 	}
 }

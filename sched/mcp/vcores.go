@@ -1,0 +1,132 @@
+package mcp
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"warren/cores"
+)
+
+// vcore is a virtual core: its number is its place in the process's map and
+// stays the same while the process lives, whichever core it is on.
+type vcore struct {
+	core  cores.ID // -1: none
+	gen   uint64   // grows with each change of core
+	since time.Time
+}
+
+// A VCore is a record of the vcore map.
+type VCore struct {
+	Num, TID   int      // TID -1: threads are not pinned one to one, or there is none
+	Core       cores.ID // -1: none
+	State      string   // running, stopped, none
+	Generation uint64
+	Since      time.Time
+}
+
+// VCores returns the vcore map: it grows with the most cores that the process
+// ever had.
+func (p *Proc) VCores() []VCore {
+	p.mu.Lock()
+	list := make([]VCore, len(p.vcores))
+	for i, v := range p.vcores {
+		list[i] = VCore{Num: i, TID: -1, Core: v.core, State: "none", Generation: v.gen, Since: v.since}
+		if v.core >= 0 {
+			list[i].State = p.state.String()
+		}
+	}
+	job := p.job
+	p.mu.Unlock()
+	if job == nil {
+		return list
+	}
+	for _, t := range job.Threads() {
+		if t.VCore >= 0 && t.VCore < len(list) {
+			list[t.VCore].TID = t.TID
+		}
+	}
+	return list
+}
+
+// cores returns the cores that the process has. p.mu is held.
+func (p *Proc) cores() cores.Set {
+	ids := make([]cores.ID, 0, len(p.vcores))
+	for _, v := range p.vcores {
+		if v.core >= 0 {
+			ids = append(ids, v.core)
+		}
+	}
+	return cores.NewSet(ids...)
+}
+
+// remap lays a grant over the vcores: one whose core is still granted keeps
+// it, the rest get the new cores in order, and there are more vcores if it
+// takes more.
+func remap(old []vcore, grant []cores.ID, now time.Time) []vcore {
+	fresh := slices.Clone(grant)
+	next := slices.Clone(old)
+	for i := range next {
+		if at := slices.Index(fresh, next[i].core); at >= 0 {
+			fresh = slices.Delete(fresh, at, at+1)
+			continue
+		}
+		next[i].core = -1
+	}
+	for i := range next {
+		if next[i].core < 0 && len(fresh) > 0 {
+			next[i].core, fresh = fresh[0], fresh[1:]
+		}
+	}
+	for _, id := range fresh {
+		next = append(next, vcore{core: id})
+	}
+	for i := range next {
+		if i >= len(old) || next[i].core != old[i].core {
+			next[i].gen++
+			next[i].since = now
+		}
+	}
+	return next
+}
+
+// slots are the places of a map's vcores that have one.
+func slots(vs []vcore) []cores.Slot {
+	var out []cores.Slot
+	for i, v := range vs {
+		if v.core >= 0 {
+			out = append(out, cores.Slot{VCore: i, Core: v.core})
+		}
+	}
+	return out
+}
+
+// moved makes a map the process's and tells who listens. p.mu is held.
+func (p *Proc) moved(next []vcore) {
+	had := len(slots(p.vcores))
+	for i := range next {
+		was := cores.ID(-1)
+		if i < len(p.vcores) {
+			was = p.vcores[i].core
+		}
+		if is := next[i].core; is != was {
+			if was >= 0 {
+				p.tell("preempted %d %d", i, was)
+			}
+			if is >= 0 {
+				p.tell("granted %d %d", i, is)
+			}
+		}
+	}
+	p.vcores = next
+	if has := len(slots(next)); p.conf.req.Gang && has != had {
+		p.tell("gang %d", has)
+	}
+}
+
+// tell sends a record to the process's events.
+func (p *Proc) tell(format string, args ...any) {
+	if p.feed.Active() {
+		p.feed.Emit(fmt.Appendf(nil, format+"\n", args...))
+	}
+}
