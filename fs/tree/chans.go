@@ -149,7 +149,13 @@ func chanDir() *fs.Dir[*chans.Chan] {
 func openPort(lines bool) func(*fs.Call, *chans.Chan, fs.Flags) (fs.Handle, error) {
 	return func(_ *fs.Call, ch *chans.Chan, f fs.Flags) (fs.Handle, error) {
 		p := ch.Open(f&fs.ORead != 0, f&fs.OWrite != 0, lines)
-		return fs.NewMessages(p, func(c *fs.Call, data []byte) { p.Put(c, data) }), nil
+		return fs.NewMessages(p, func(c *fs.Call, data []byte) {
+			if c.Split() && !lines {
+				c.Fail(sys.Errorf(syscall.EMSGSIZE, "message too long: %d bytes fill the connection's message, so there may be more", len(data)))
+				return
+			}
+			p.Put(c, data)
+		}), nil
 	}
 }
 

@@ -115,7 +115,7 @@ func (ch *Chan) held() int {
 // holds beyond a smaller bound stays. EINVAL beyond MaxCap.
 func (ch *Chan) SetCap(n int) error {
 	if n < 0 || n > MaxCap {
-		return sys.Errorf(syscall.EINVAL, "want 0 to %d messages, not %d (and a channel holds at most %d bytes)", MaxCap, n, MaxBytes)
+		return sys.Errorf(syscall.EINVAL, "cap: want 0 to %d messages, not %d (and a channel holds at most %d bytes)", MaxCap, n, MaxBytes)
 	}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -133,7 +133,7 @@ func (ch *Chan) SetMode(m Mode) error {
 		return nil
 	}
 	if len(ch.ports) > 0 || ch.held() > 0 {
-		return sys.Errorf(syscall.EBUSY, "the mode can change when nobody has the channel open and it is empty, now: %s, %d held", ch.users(), ch.held())
+		return sys.Errorf(syscall.EBUSY, "mode: it can change when nobody has the channel open and it is empty, now: %s, %d held", ch.users(), ch.held())
 	}
 	ch.mode = m
 	return nil

@@ -174,6 +174,9 @@ func TestCancelledReaderTakesNothing(t *testing.T) {
 		gone := take1(r)
 		gone.Fail(sys.ErrInterrupted) // the call is answered, but still in the queue
 		a := put1(w, "a")
+		if bound == 0 {
+			a.waits(t)
+		}
 		take1(r).gives(t, "a")
 		a.accepts(t, 1)
 	}
