@@ -76,7 +76,7 @@ func (t *chanTest) open(path string, f fs.Flags) fs.Handle {
 func (t *chanTest) read(h fs.Handle) string {
 	t.Helper()
 	a := ask(t.user)
-	h.Read(&a.Call, 0)
+	h.Read(&a.Call, -1)
 	if !a.Answered() || a.err != nil {
 		t.Fatalf("read: answered %v, %v", a.Answered(), a.err)
 	}
