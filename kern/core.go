@@ -31,8 +31,8 @@ type Core struct {
 	Outside   bool      // not in Options.Only: this server must not touch it
 	Owner     Owner     // who has claimed it
 	Prov      Owner     // who has a standing claim on it
-	Since     time.Time // of Owner
-	ProvSince time.Time // of Prov
+	Since     time.Time // when Owner got it, or nobody
+	ProvSince time.Time // the same of Prov
 	Epoch     uint64    // grows by one with each agreed change of this core
 	OwnEpoch  uint64    // the Epoch that made Owner the owner
 }

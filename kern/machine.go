@@ -1,18 +1,35 @@
-// Package kern has a kernel for each core, which owns what was agreed about it:
-// who has it and since when, whether it is on, what it is for.
+// Package kern has a kernel for each core. It owns what was agreed about the
+// core: who has it and since which epoch, whether it is on, what it is for.
+// Several cores change together, or not at all, by agreement: messages between
+// their kernels, in two phases.
+//
+// State: a kernel's is touched by its drain only (see kernel.go). What the
+// machine shares is said here and is all: the present View, the word of
+// decision in each agreement, the inboxes, counters and feeds. A kernel's own
+// state after a commit is the very value that the View has, which never changes.
+//
+// Lock order: none is held while a kernel handles a message. A kernel's inbox
+// lock and Machine.pub are never held together; feeds are told under pub.
+//
+// Rationale. An agreement's lowest core coordinates it (after Barrelfish's
+// monitors, whose agreement has no vote of no and no deadline; this has both).
+// Questions go out in core order, one at a time: a kernel that is bound to
+// another agreement says no instead of making the asker wait, so nothing can
+// deadlock, and two gangs that compete meet at their lowest common core before
+// either has got far. The decision is one compare-and-swap in a record that
+// messages point to, made together with the View's new version: that is the
+// commit point, and it is how a reader never sees half a gang, how a kernel
+// that was rebuilt learns the outcome, and how whoever sees a deadline pass can
+// abort without asking.
 package kern
 
 import (
-	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"warren/cores"
-	"warren/fs/sys"
 	"warren/kern/feed"
 )
 
@@ -24,40 +41,68 @@ type Options struct {
 	Only cores.Set
 	// Deadline is how long a kernel may be silent before it counts as a no; 0: 2 s.
 	Deadline time.Duration
-	// Holders tells what the processes know of a core, to rebuild its kernel
-	// from. It is called from kernels and must not wait for an agreement.
+	// Holders tells what the processes know of a core, to make or rebuild its
+	// kernel from. Kernels call it, so it must not wait for an agreement.
 	Holders func(cores.ID) (owner, prov Owner)
-	Log     *slog.Logger
+	// Log is told of kernels that are rebuilt; nil: nobody is.
+	Log *slog.Logger
 	// Fault is called by kernels at named phases, in tests; it may block or panic.
 	Fault func(core cores.ID, phase string)
 }
 
+// defaultDeadline leaves room for a processor that is slow to go offline.
+const defaultDeadline = 2 * time.Second
+
 // A Machine is the kernels of one machine's cores.
 type Machine struct {
-	driver cores.Driver
-	opt    Options
-	events feed.Feed
-	traces sync.Map
+	driver  cores.Driver
+	opt     Options
+	holders atomic.Pointer[func(cores.ID) (owner, prov Owner)]
+	start   time.Time
+	ids     atomic.Uint64 // of agreements
+	kernels []kernel
+	events  feed.Feed
 
-	mu   sync.Mutex
 	view atomic.Pointer[View]
+	pub  sync.Mutex // held while the next version is made
 }
 
-// New starts a kernel on each of the driver's cores.
+// New makes a kernel for each of the driver's cores.
 func New(d cores.Driver, o Options) *Machine {
-	m := &Machine{driver: d, opt: o}
-	infos := d.Cores()
-	list := make([]Core, len(infos))
-	for i := range list {
-		id := cores.ID(i)
-		out := o.Only != nil && !o.Only.Has(id)
-		list[i] = Core{ID: id, Online: !out && d.Online(id), Mgmt: o.Mgmt.Has(id), Alive: true, Outside: out, Epoch: 1}
-		if o.Holders != nil {
-			list[i].Owner, list[i].Prov = o.Holders(id)
-		}
+	if o.Deadline == 0 {
+		o.Deadline = defaultDeadline
 	}
-	m.view.Store(newView(list))
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Machine{driver: d, opt: o, start: time.Now()}
+	if o.Holders != nil {
+		m.SetHolders(o.Holders)
+	}
+	n := len(d.Cores())
+	first := make([]Core, n)
+	m.kernels = make([]kernel, n)
+	for i := range first {
+		first[i] = m.firstState(cores.ID(i))
+		m.kernels[i].init(m, &first[i])
+	}
+	m.view.Store(newView(first))
 	return m
+}
+
+// firstState is that of a core before any agreement.
+func (m *Machine) firstState(id cores.ID) Core {
+	c := Core{
+		ID: id, Alive: true, Epoch: 1, Mgmt: m.opt.Mgmt.Has(id),
+		Outside: m.opt.Only != nil && !m.opt.Only.Has(id),
+		Since:   m.start, ProvSince: m.start,
+	}
+	c.Online = !c.Outside && m.driver.Online(id)
+	c.Owner, c.Prov = m.held(id)
+	if c.Owner != (Owner{}) {
+		c.OwnEpoch = c.Epoch
+	}
+	return c
 }
 
 // View returns the present version of the machine.
@@ -66,70 +111,59 @@ func (m *Machine) View() *View { return m.view.Load() }
 // Driver returns the driver of the machine's cores.
 func (m *Machine) Driver() cores.Driver { return m.driver }
 
-// SetHolders sets Options.Holders.
-func (m *Machine) SetHolders(f func(cores.ID) (owner, prov Owner)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.opt.Holders = f
+// SetHolders sets Options.Holders, for those who are made after the machine.
+func (m *Machine) SetHolders(f func(cores.ID) (owner, prov Owner)) { m.holders.Store(&f) }
+
+// held asks the processes who has a core.
+func (m *Machine) held(id cores.ID) (owner, prov Owner) {
+	if f := m.holders.Load(); f != nil {
+		return (*f)(id)
+	}
+	return Owner{}, Owner{}
 }
 
-// Events is what the kernels agreed to: `time kind object detail`.
+// Events tells of every change: `time kind object detail`.
 func (m *Machine) Events() *feed.Feed { return &m.events }
 
-// Trace opens the feed of what a core's kernel sends and takes.
-func (m *Machine) Trace(id cores.ID) *feed.Queue {
-	f, _ := m.traces.LoadOrStore(id, new(feed.Feed))
-	return f.(*feed.Feed).Open(1024, "")
+// commit decides that the agreement holds, and publishes what it changed, in
+// one step. It is false if the agreement was aborted before.
+func (m *Machine) commit(a *agreement, next []*Core) bool {
+	m.pub.Lock()
+	defer m.pub.Unlock()
+	if !a.outcome.CompareAndSwap(undecided, committed) {
+		return false
+	}
+	m.publish(next)
+	return true
 }
 
-// Messages counts what a core's kernel took and sent.
-func (m *Machine) Messages(id cores.ID) (in, out int64) { return 0, 0 }
+// publish makes the version in which these cores, in order of ID, are as
+// given, and tells of what changed. pub is held.
+func (m *Machine) publish(next []*Core) {
+	old := m.view.Load()
+	changed := make([]*Core, 0, len(next))
+	for _, c := range next {
+		if old.at(c.ID) != c {
+			changed = append(changed, c)
+		}
+	}
+	if len(changed) == 0 {
+		return
+	}
+	m.view.Store(old.with(changed))
+	if m.events.Active() {
+		for _, c := range changed {
+			m.tellChanges(old.at(c.ID), c)
+		}
+	}
+}
 
-// Agree makes the moves, all or none. A *Refusals says who said no and why.
-func (m *Machine) Agree(moves []Move) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	moves = slices.Clone(moves)
-	slices.SortStableFunc(moves, func(a, b Move) int { return int(a.Core - b.Core) })
-	v, now := m.View(), time.Now()
-	var (
-		changed []*Core
-		no      Refusals
-		undo    []Move
-	)
-	for _, mv := range moves {
-		if mv.Core < 0 || int(mv.Core) >= v.Len() {
-			return sys.Errorf(syscall.ENXIO, "no core %d", mv.Core)
-		}
-		if len(changed) == 0 || changed[len(changed)-1].ID != mv.Core {
-			next := v.Core(mv.Core)
-			changed = append(changed, &next)
-		}
-		next := changed[len(changed)-1]
-		if r := next.move(mv, now); r != nil {
-			no.List = append(no.List, *r)
-		}
-		next.Epoch++
-	}
-	if no.List == nil {
-		for _, mv := range moves {
-			if op, ok := map[MoveOp]cores.Op{Online: cores.Online, Offline: cores.Offline, QuietOn: cores.QuietOn, QuietOff: cores.QuietOff}[mv.Op]; ok {
-				if err := m.driver.Do(mv.Core, op); err != nil {
-					no.List = append(no.List, Refusal{mv.Core, sys.Errno(err), err.Error()})
-					break
-				}
-				undo = append(undo, mv)
-			}
-		}
-	}
-	if no.List != nil {
-		var errs error
-		for _, mv := range undo {
-			inverse := map[MoveOp]cores.Op{Online: cores.Offline, Offline: cores.Online, QuietOn: cores.QuietOff, QuietOff: cores.QuietOn}[mv.Op]
-			errs = errors.Join(errs, m.driver.Do(mv.Core, inverse))
-		}
-		return errors.Join(&no, errs)
-	}
-	m.view.Store(v.with(changed))
-	return nil
+// setAlive publishes whether a core's kernel answers.
+func (m *Machine) setAlive(id cores.ID, alive bool) {
+	m.pub.Lock()
+	defer m.pub.Unlock()
+	m.kernels[id].silent.Store(!alive)
+	c := *m.view.Load().at(id)
+	c.Alive = alive
+	m.publish([]*Core{&c})
 }

@@ -70,7 +70,7 @@ func (c *Core) claim(mv Move, now time.Time) *Refusal {
 	return nil
 }
 
-func (c *Core) release(mv Move, _ time.Time) *Refusal {
+func (c *Core) release(mv Move, now time.Time) *Refusal {
 	switch {
 	case c.Owner == Owner{}:
 		return nil
@@ -79,7 +79,7 @@ func (c *Core) release(mv Move, _ time.Time) *Refusal {
 	case mv.Epoch != 0 && mv.Epoch != c.OwnEpoch:
 		return c.refuse(syscall.ESTALE, "claimed again since")
 	}
-	c.Owner, c.Since, c.OwnEpoch = Owner{}, time.Time{}, 0
+	c.Owner, c.Since, c.OwnEpoch = Owner{}, now, 0
 	return nil
 }
 
@@ -94,14 +94,14 @@ func (c *Core) provision(mv Move, now time.Time) *Refusal {
 	return nil
 }
 
-func (c *Core) unprovision(mv Move, _ time.Time) *Refusal {
+func (c *Core) unprovision(mv Move, now time.Time) *Refusal {
 	switch {
 	case c.Prov == Owner{}:
 		return nil
 	case c.Prov != mv.Owner:
 		return c.refuse(syscall.EBUSY, "provisioned to "+c.Prov.Proc+", not to "+mv.Owner.Proc)
 	}
-	c.Prov, c.ProvSince = Owner{}, time.Time{}
+	c.Prov, c.ProvSince = Owner{}, now
 	return nil
 }
 

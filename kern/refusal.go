@@ -12,6 +12,8 @@ type Refusal struct {
 	Core   cores.ID
 	Errno  syscall.Errno
 	Reason string // "claimed by db"
+
+	passing bool // another agreement was on its way: try again
 }
 
 // Refusals is the error of an agreement that did not come about: who said no
