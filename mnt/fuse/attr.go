@@ -1,0 +1,134 @@
+package fuse
+
+import (
+	"syscall"
+	"time"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+
+	"warren/fs"
+	"warren/fs/sys"
+)
+
+// fileType returns the type bits of a mode.
+func fileType(k fs.Kind) uint32 {
+	if k == fs.Directory {
+		return syscall.S_IFDIR
+	}
+	return syscall.S_IFREG
+}
+
+// setAttr fills in what stat(2) shows. A directory has one link, so that
+// find(1) does not count on the links of its subdirectories.
+func setAttr(a *gofuse.Attr, st *fs.Stat) {
+	const block = 512 // of st_blocks, bytes
+	a.Ino = st.Qid.Path
+	a.Size = uint64(st.Size)
+	a.Blocks = (a.Size + block - 1) / block
+	a.Mode = st.Mode&0o777 | fileType(st.Qid.Kind)
+	a.Nlink = 1
+	a.Uid, a.Gid = st.UID, st.GID
+	a.Blksize = 4096
+	a.Atime, a.Atimensec = split(st.Atime)
+	a.Mtime, a.Mtimensec = split(st.Mtime)
+	a.Ctime, a.Ctimensec = a.Mtime, a.Mtimensec
+}
+
+func split(t time.Time) (s uint64, ns uint32) {
+	if t.IsZero() {
+		return 0, 0
+	}
+	return uint64(t.Unix()), uint32(t.Nanosecond())
+}
+
+// GetAttr is stat(2).
+func (s *server) GetAttr(_ <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+	n := s.nodes.get(in.NodeId)
+	if n == nil {
+		return errStale
+	}
+	r := s.begin(&in.InHeader)
+	defer r.free()
+	return s.stat(&r.call, n, out)
+}
+
+func (s *server) stat(c *fs.Call, n *node, out *gofuse.AttrOut) gofuse.Status {
+	st, err := n.file.Stat(c)
+	if err != nil {
+		return s.status(err)
+	}
+	n.mode.Store(st.Mode)
+	out.SetTimeout(attrFor(st.Qid.Kind))
+	setAttr(&out.Attr, &st)
+	return gofuse.OK
+}
+
+// incEpoch is the notification that no name is to be trusted any more
+// (FUSE_NOTIFY_INC_EPOCH, Linux 6.16). Older kernels learn within nameTime
+// that a directory was closed to others.
+const incEpoch = -8
+
+// SetAttr is chmod, chown, truncate and utimes in one.
+func (s *server) SetAttr(_ <-chan struct{}, in *gofuse.SetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+	n := s.nodes.get(in.NodeId)
+	if n == nil {
+		return errStale
+	}
+	r := s.begin(&in.InHeader)
+	defer r.free()
+	ch := change(in)
+	// A truncation through an open file is the opener's right.
+	if _, open := in.GetFh(); ch.Set != 0 && !(open && ch.Set == fs.SetSize) {
+		if err := n.file.Change(&r.call, ch); err != nil {
+			return s.status(err)
+		}
+	}
+	if ch.Set&fs.SetMode != 0 && n.file.Qid().Kind == fs.Directory {
+		s.notify(incEpoch)
+	}
+	return s.stat(&r.call, n, out)
+}
+
+func change(in *gofuse.SetAttrIn) fs.Change {
+	ch := fs.Change{Op: fs.OpSet, Mode: in.Mode & 0o777, UID: in.Uid, GID: in.Gid}
+	for _, v := range [...]struct {
+		valid uint32
+		set   fs.SetMask
+	}{
+		{gofuse.FATTR_MODE, fs.SetMode},
+		{gofuse.FATTR_UID, fs.SetUID},
+		{gofuse.FATTR_GID, fs.SetGID},
+		{gofuse.FATTR_SIZE, fs.SetSize},
+		{gofuse.FATTR_ATIME | gofuse.FATTR_MTIME, fs.SetTime},
+	} {
+		if in.Valid&v.valid != 0 {
+			ch.Set |= v.set
+		}
+	}
+	return ch
+}
+
+// Access is access(2) and chdir(2).
+func (s *server) Access(_ <-chan struct{}, in *gofuse.AccessIn) gofuse.Status {
+	n := s.nodes.get(in.NodeId)
+	if n == nil {
+		return errStale
+	}
+	r := s.begin(&in.InHeader)
+	defer r.free()
+	st, err := n.file.Stat(&r.call)
+	if err != nil {
+		return s.status(err)
+	}
+	noExec := st.Qid.Kind != fs.Directory && st.Mode&0o111 == 0 // for root, too
+	if in.Mask&fs.MayExec != 0 && noExec || !fs.Allowed(r.call.User(), st, in.Mask&0o7) {
+		return s.status(sys.ErrPermission)
+	}
+	return gofuse.OK
+}
+
+// StatFs is df(1): there is nothing to run out of.
+func (s *server) StatFs(_ <-chan struct{}, _ *gofuse.InHeader, out *gofuse.StatfsOut) gofuse.Status {
+	out.Bsize, out.Frsize, out.NameLen = 4096, 4096, 255
+	return gofuse.OK
+}

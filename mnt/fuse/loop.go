@@ -1,0 +1,179 @@
+package fuse
+
+import (
+	"bytes"
+	"encoding/binary"
+	"runtime/debug"
+	"syscall"
+)
+
+// Sizes of messages, in bytes. smallBuffer holds every request but big writes
+// and every reply but big reads, so that a read that waits costs little.
+const (
+	maxWrite    = 128 << 10
+	bigBuffer   = maxWrite + 8192
+	smallBuffer = 4096
+	inHeader    = 40
+	outHeader   = 16
+)
+
+// Opcodes that the loop treats on its own; see fuse(4) and linux/fuse.h.
+const (
+	opLookup      = 1
+	opForget      = 2
+	opRead        = 15
+	opGetXAttr    = 22
+	opListXAttr   = 23
+	opReadDir     = 28
+	opIoctl       = 39
+	opBatchForget = 42
+	opReadDirPlus = 44
+)
+
+// A worker is the memory of a goroutine that serves requests.
+type worker struct {
+	request, reply [smallBuffer]byte
+	big            *[bigBuffer]byte // a request that does not fit
+	bigReply       *[bigBuffer]byte
+	in, out        [1][]byte
+}
+
+// spawn starts a goroutine that serves requests until the mount ends.
+func (m *Mounted) spawn() {
+	m.workers.Add(1)
+	go func() {
+		defer m.workers.Done()
+		m.serve(new(worker))
+	}()
+}
+
+// serve reads and answers requests. There is always one goroutine that reads:
+// the last to leave for the tree, where it may have to wait, starts another.
+func (m *Mounted) serve(w *worker) {
+	for {
+		if m.idle.Add(1) > m.maxIdle {
+			m.idle.Add(-1)
+			return
+		}
+		req, err := m.receive(w)
+		last := m.idle.Add(-1) == 0
+		switch {
+		case err == syscall.ENODEV:
+			m.srv.waits.close()
+			return
+		case err != nil:
+			m.log.Error("reading from the kernel", "err", err)
+			m.srv.waits.close()
+			return
+		}
+		op := opcode(req)
+		if last && op != opForget && op != opBatchForget {
+			m.spawn()
+		}
+		m.handle(w, req)
+		m.free(w)
+	}
+}
+
+func opcode(req []byte) uint32 { return binary.NativeEndian.Uint32(req[4:]) }
+func unique(req []byte) uint64 { return binary.NativeEndian.Uint64(req[8:]) }
+func nodeID(req []byte) uint64 { return binary.NativeEndian.Uint64(req[16:]) }
+
+// receive reads the next request. It lies in w.request, or in w.big.
+func (m *Mounted) receive(w *worker) ([]byte, error) {
+	big := m.bufs.Get().(*[bigBuffer]byte)
+	for {
+		n, err := syscall.Read(m.dev, big[:])
+		switch {
+		case err == syscall.EINTR || err == syscall.ENOENT || err == syscall.EAGAIN:
+			continue // ENOENT: the request was taken back
+		case err != nil:
+			m.bufs.Put(big)
+			return nil, err
+		case n < inHeader:
+			continue
+		case n > smallBuffer:
+			w.big = big
+			return big[:n], nil
+		}
+		copy(w.request[:], big[:n])
+		m.bufs.Put(big)
+		return w.request[:n], nil
+	}
+}
+
+// free gives big buffers back.
+func (m *Mounted) free(w *worker) {
+	if w.big != nil {
+		m.bufs.Put(w.big)
+		w.big = nil
+	}
+	if w.bigReply != nil {
+		m.bufs.Put(w.bigReply)
+		w.bigReply = nil
+	}
+}
+
+// handle answers a request.
+func (m *Mounted) handle(w *worker, req []byte) {
+	reply := w.reply[:]
+	if payload(req)+outHeader > smallBuffer {
+		w.bigReply = m.bufs.Get().(*[bigBuffer]byte)
+		reply = w.bigReply[:]
+	}
+	if pollProbe(req) {
+		putHeader(reply, -int32(syscall.ENOENT), unique(req))
+		m.send(req, reply[:outHeader])
+		return
+	}
+	w.in[0], w.out[0] = req, reply
+	n, status := m.proto.HandleRequest(w.in[:], w.out[:])
+	if n == 0 && !status.Ok() {
+		putHeader(reply, -int32(status), unique(req))
+		n = outHeader
+	}
+	if n > 0 {
+		m.send(req, reply[:n])
+	}
+}
+
+// send writes a reply. If the kernel does not take it, what was read goes back
+// to where it came from.
+func (m *Mounted) send(req, reply []byte) {
+	_, err := syscall.Write(m.dev, reply)
+	for err == syscall.EINTR {
+		_, err = syscall.Write(m.dev, reply)
+	}
+	if opcode(req) != opRead {
+		return
+	}
+	if lost := m.srv.undo.take(unique(req)); lost != nil && err != nil {
+		lost()
+	}
+}
+
+// payload returns how many bytes of data the reply of a request may carry.
+func payload(req []byte) int {
+	at := 0
+	switch opcode(req) {
+	case opRead, opReadDir, opReadDirPlus:
+		at = inHeader + 16
+	case opGetXAttr, opListXAttr:
+		at = inHeader
+	case opIoctl:
+		at = inHeader + 28
+	}
+	if at == 0 || len(req) < at+4 {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint32(req[at:]))
+}
+
+// pollProbe reports whether the request looks up the file by which go-fuse
+// makes the kernel learn that there is no poll; a mount must not show it.
+func pollProbe(req []byte) bool {
+	return opcode(req) == opLookup && nodeID(req) == rootID &&
+		bytes.Equal(bytes.TrimRight(req[inHeader:], "\x00"), []byte(".go-fuse-epoll-hack"))
+}
+
+func stack() string { return string(debug.Stack()) }

@@ -1,0 +1,122 @@
+package fuse
+
+import (
+	"sync"
+	"sync/atomic"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+
+	"warren/fs"
+)
+
+const rootID = gofuse.FUSE_ROOT_ID
+
+// A node is a file that the kernel knows by its id.
+type node struct {
+	id   uint64
+	file fs.Node
+	own  bool          // not shared: every LOOKUP makes one
+	refs uint64        // lookups that are not forgotten, and open files; guarded by nodes.mu
+	mode atomic.Uint32 // permission bits, as last seen
+}
+
+// nodes are the files that the kernel knows. An id is never used again, so a
+// late request never meets another file.
+type nodes struct {
+	mu     sync.RWMutex
+	last   uint64
+	byID   map[uint64]*node
+	byPath map[uint64]*node // by qid; those that are shared
+}
+
+func (t *nodes) init(root fs.Node) {
+	t.last = rootID
+	t.byID = map[uint64]*node{rootID: {id: rootID, file: root, refs: 1}}
+	t.byPath = make(map[uint64]*node)
+}
+
+// get returns the node of that id, nil if there is none.
+func (t *nodes) get(id uint64) *node {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.byID[id]
+}
+
+// hold returns the node and keeps it until it is forgotten once more.
+func (t *nodes) hold(id uint64) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.byID[id]
+	if n != nil {
+		n.refs++
+	}
+	return n
+}
+
+// remember returns the node of a file that the kernel is told of. It takes
+// the file over.
+func (t *nodes) remember(file fs.Node, st *fs.Stat) *node {
+	n, known := t.add(file, st.Qid)
+	if known {
+		file.Release()
+	}
+	n.mode.Store(st.Mode)
+	return n
+}
+
+func (t *nodes) add(file fs.Node, q fs.Qid) (n *node, known bool) {
+	own := q.Kind.Waits()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n = t.byPath[q.Path]; n != nil && !own {
+		n.refs++
+		return n, true
+	}
+	t.last++
+	n = &node{id: t.last, file: file, own: own, refs: 1}
+	t.byID[n.id] = n
+	if !own {
+		t.byPath[q.Path] = n
+	}
+	return n, false
+}
+
+// forget takes some references back and releases the file after the last.
+func (t *nodes) forget(id, count uint64) {
+	if n := t.drop(id, count); n != nil {
+		n.file.Release()
+	}
+}
+
+func (t *nodes) drop(id, count uint64) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.byID[id]
+	if n == nil || id == rootID {
+		return nil
+	}
+	if n.refs -= min(n.refs, count); n.refs > 0 {
+		return nil
+	}
+	delete(t.byID, id)
+	if !n.own {
+		delete(t.byPath, n.file.Qid().Path)
+	}
+	return n
+}
+
+// releaseAll releases all files but the root, which is the mounter's.
+func (t *nodes) releaseAll() {
+	t.mu.Lock()
+	all := t.byID
+	t.byID, t.byPath = nil, nil
+	t.mu.Unlock()
+	for id, n := range all {
+		if id != rootID {
+			n.file.Release()
+		}
+	}
+}
+
+// Forget is the kernel's note that it let go of lookups.
+func (s *server) Forget(id, count uint64) { s.nodes.forget(id, count) }
