@@ -80,13 +80,6 @@ func (p *Proc) remove() error {
 	return nil
 }
 
-// kept reports whether anybody asked for the process to stay.
-func (p *Proc) kept() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.keep
-}
-
 // removable says why the process cannot be removed. p.mu is held.
 func (p *Proc) removable() error {
 	switch {
@@ -262,4 +255,3 @@ func (p *Proc) Note(text string) error {
 	p.tell("note %s", text)
 	return nil
 }
-

@@ -140,21 +140,48 @@ func (p *Proc) OpenStdout() *Log { return &Log{out: &p.out, name: stdoutName} }
 // OpenStderr opens the log of the program's stderr.
 func (p *Proc) OpenStderr() *Log { return &Log{out: &p.out, name: stderrName} }
 
-// ReadAt reads at an offset; io.EOF at the present end.
+// ReadAt reads at an offset; 0 bytes and no error at the present end.
 func (l *Log) ReadAt(b []byte, off int64) (int, error) {
+	f, err := l.open()
+	if f == nil || err != nil {
+		return 0, err
+	}
+	n, err := f.ReadAt(b, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return n, fileError(err)
+	}
+	return n, nil
+}
+
+// Size returns the present size, in bytes.
+func (l *Log) Size() (int64, error) {
+	f, err := l.open()
+	if f == nil || err != nil {
+		return 0, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return 0, fileError(err)
+	}
+	return st.Size(), nil
+}
+
+// open opens the file as soon as there is one; nil: there is not.
+func (l *Log) open() (*os.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil {
-		f, err := l.out.open(l.name)
-		if errors.Is(err, os.ErrNotExist) {
-			return 0, io.EOF
-		}
-		if err != nil {
-			return 0, err
-		}
-		l.file = f
+	if l.file != nil {
+		return l.file, nil
 	}
-	return l.file.ReadAt(b, off)
+	f, err := l.out.open(l.name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fileError(err)
+	}
+	l.file = f
+	return f, nil
 }
 
 // Close closes the file.
@@ -259,8 +286,8 @@ func (f *Follow) answer(c sys.Call) bool {
 			f.pos += int64(n)
 		}
 		return true
-	case err != nil && !errors.Is(err, io.EOF):
-		c.Fail(fileError(err))
+	case err != nil:
+		c.Fail(err)
 		return true
 	case f.err != nil:
 		c.Fail(f.err)

@@ -144,6 +144,13 @@ func (p *Proc) Keep() {
 	p.keep = true
 }
 
+// Kept reports whether anybody asked for the process to stay.
+func (p *Proc) Kept() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keep
+}
+
 // A Status is what a process's status file shows, all of one moment.
 type Status struct {
 	State   State
@@ -205,6 +212,13 @@ func (p *Proc) Explain() string {
 	p.mu.Unlock()
 	return p.set.Sched.Explain(p, r)
 }
+
+// eventBound is how many records an open events file may be behind.
+const eventBound = 1024
+
+// OpenEvents opens the process's events: those from now on, and at the end
+// its exit, also if that was long ago.
+func (p *Proc) OpenEvents() *feed.Queue { return p.feed.Open(eventBound, "") }
 
 // load is what a program used lately: the two last samples that readers took
 // and that are far enough apart.

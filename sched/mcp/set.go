@@ -162,13 +162,20 @@ func (s *Set) Remove(name string) error {
 	if !ok {
 		return sys.ErrNotExist
 	}
-	return s.remove(p)
+	return p.Remove()
 }
 
-func (s *Set) remove(p *Proc) error {
+// Remove removes the process; see Set.Remove.
+func (p *Proc) Remove() error {
 	if err := p.remove(); err != nil {
 		return err
 	}
+	p.set.drop(p)
+	p.set.tell("removed", p, "")
+	return nil
+}
+
+func (s *Set) drop(p *Proc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.byName, p.meta.Name)
@@ -178,8 +185,6 @@ func (s *Set) remove(p *Proc) error {
 	if i := slices.Index(s.clones, p); i >= 0 {
 		s.clones = slices.Delete(s.clones, i, i+1)
 	}
-	s.tell("removed", p, "")
-	return nil
 }
 
 // ended is called when a process is done: of those that clone made, only the
@@ -195,10 +200,10 @@ func (s *Set) ended(p *Proc, text string) {
 		old, s.clones = s.clones[0], s.clones[1:]
 	}
 	s.mu.Unlock()
-	if old == nil || old.kept() {
+	if old == nil || old.Kept() {
 		return
 	}
-	if err := s.remove(old); err != nil {
+	if err := old.Remove(); err != nil {
 		s.Log.Debug("finished process stays", "proc", old.meta.Name, "err", err)
 	}
 }
@@ -232,7 +237,7 @@ func (s *Set) Halt() {
 	s.killAll(procs, syscall.SIGTERM)
 	s.killAll(procs, syscall.SIGKILL)
 	for _, p := range procs {
-		if err := s.remove(p); err != nil {
+		if err := p.Remove(); err != nil {
 			s.Log.Warn("halt", "proc", p.meta.Name, "err", err)
 		}
 	}

@@ -154,9 +154,12 @@ func size(list []string) (n int) {
 	return n
 }
 
+// Cores returns how many cores the machine has.
+func (p *Proc) Cores() int { return len(p.set.Driver.Cores()) }
+
 // SetCores sets the least and the most cores. A running process grows or shrinks.
 func (p *Proc) SetCores(least, most int) error {
-	if n := len(p.set.Driver.Cores()); least > n {
+	if n := p.Cores(); least > n {
 		return sys.Errorf(syscall.ENOSPC, "cores: want %d, this machine has %d", least, n)
 	}
 	return p.change(func(r *sched.Request) { r.Min, r.Max = least, most })
@@ -167,18 +170,27 @@ func (p *Proc) SetOn(set cores.Set) error {
 	return p.change(func(r *sched.Request) { r.On = set })
 }
 
-// SetNear asks for cores near this one; -1: anywhere.
+// SetNear asks for cores near this one; -1: anywhere. ENXIO if there is none.
 func (p *Proc) SetNear(id cores.ID) error {
+	if n := p.Cores(); int(id) >= n {
+		return sys.Errorf(syscall.ENXIO, "near: no core %d, this machine has %d", id, n)
+	}
 	return p.change(func(r *sched.Request) { r.Near = id })
 }
 
-// SetNode asks for cores of this NUMA node; -1: any.
+// SetNode asks for cores of this NUMA node; -1: any. ENXIO if there is none.
 func (p *Proc) SetNode(node int) error {
+	if node >= 0 && !slices.ContainsFunc(p.set.Driver.Cores(), func(i cores.Info) bool { return i.Node == node }) {
+		return sys.Errorf(syscall.ENXIO, "node: this machine has no node %d (see cores/topology)", node)
+	}
 	return p.change(func(r *sched.Request) { r.Node = node })
 }
 
-// SetKind asks for cores of this kind; "": any.
+// SetKind asks for cores of this kind; "": any. ENXIO if there is none.
 func (p *Proc) SetKind(kind string) error {
+	if kind != "" && !slices.ContainsFunc(p.set.Driver.Cores(), func(i cores.Info) bool { return i.Kind == kind }) {
+		return sys.Errorf(syscall.ENXIO, "kind: this machine has no cores of kind %q (see cores/topology)", kind)
+	}
 	return p.change(func(r *sched.Request) { r.Kind = kind })
 }
 

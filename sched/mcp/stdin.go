@@ -75,11 +75,10 @@ func (w *Input) Close() {
 
 // EOF ends the program's input: it reads what was written, then end of file.
 // Writes that wait fail with EPIPE.
-func (p *Proc) EOF() error {
+func (p *Proc) EOF() {
 	p.stdin.mu.Lock()
 	defer p.stdin.mu.Unlock()
 	p.stdin.end(errStdinEnded)
-	return nil
 }
 
 // SetHold says whether the last close of stdin ends it.
