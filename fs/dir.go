@@ -25,7 +25,20 @@ func (n *dir[T]) qid(row int, kind Kind) Qid {
 	return Qid{Path: uint64(n.d.Class)<<classShift | n.t.Meta().Serial<<serialShift | uint64(row+1), Kind: kind}
 }
 
-func (n *dir[T]) Qid() Qid      { return n.qid(-1, Directory) }
+func (n *dir[T]) Qid() Qid {
+	q := n.qid(-1, Directory)
+	if up, ok := n.up.(interface{ keepsNames() bool }); n.up == nil || ok && up.keepsNames() {
+		q.Vers = 1
+	}
+	return q
+}
+
+// keepsNames reports whether the names in the directory always stand for the
+// same files: nothing in it can be made or removed.
+func (n *dir[T]) keepsNames() bool {
+	return n.d.Kids == nil || n.d.Kids.Make == nil && n.d.Kids.Remove == nil
+}
+
 func (n *dir[T]) Release()      {}
 func (n *dir[T]) environ() *Env { return n.env }
 

@@ -43,7 +43,9 @@ func (k Kind) Waits() bool { return k == Stream || k == Ctl }
 // A Qid names a file for as long as the server lives; see intro(5).
 type Qid struct {
 	Path uint64 // never reused
-	Vers uint32 // 0: never cache
+	// Vers is 0 for what must never be cached: contents, and of a directory
+	// its name, which may come to stand for another (procs/x).
+	Vers uint32
 	Kind Kind
 }
 
@@ -104,7 +106,8 @@ type Node interface {
 	// and no "..". It checks read permission.
 	List(c *Call, cookie uint64, yield func(s Stat, next uint64) bool) error
 	// Open opens the file for c's user. The node returned is the file that
-	// was opened: this one, but for a clone file, whose is the new ctl.
+	// was opened: this one, but for a clone file, whose is the new ctl. It is
+	// to be released only if its qid is another than this one's.
 	Open(c *Call, f Flags) (Handle, Node, error)
 	// Change makes, removes, or sets attributes; all or nothing.
 	Change(c *Call, ch Change) error
@@ -118,6 +121,7 @@ type Change struct {
 	Mode uint32 // OpMake; OpSet with SetMode
 	UID  uint32 // OpSet with SetUID
 	GID  uint32 // OpSet with SetGID
+	Size int64  // OpSet with SetSize: bytes, for files of other servers
 	Set  SetMask
 }
 
