@@ -146,6 +146,9 @@ func (k *kernel) dispatch(msg *message) {
 		k.answer(msg, message{kind: undone})
 	case commit, abort:
 		k.settleOf(msg.a)
+		if r := k.roundOf(msg.a); r != nil && msg.from == client {
+			k.drop(r) // the client gave up, and told everybody
+		}
 	default:
 		k.answered(msg)
 	}

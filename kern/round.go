@@ -102,20 +102,21 @@ func (k *kernel) ask(r *round, question kind) {
 // answered takes an answer to the round that it belongs to. One that comes
 // when the agreement is over, or that another is awaited for, is late.
 func (k *kernel) answered(msg *message) {
-	i := slices.IndexFunc(k.rounds, func(r *round) bool { return r.a == msg.a })
-	if i < 0 {
+	r := k.roundOf(msg.a)
+	if r == nil {
 		return
 	}
-	r := k.rounds[i]
 	r.a.waits.Store(0)
-	switch {
-	case msg.kind == no && r.phase != undoing:
-		r.refusals = append(r.refusals, *msg.why)
-		if r.phase == acting || msg.why.passing || r.a.decided() {
+	if r.phase != undoing {
+		if msg.kind == no {
+			r.refusals = append(r.refusals, *msg.why)
+		}
+		if r.a.decided() || msg.kind == no && (r.phase == acting || msg.why.passing) {
 			k.refuse(r)
 			return
 		}
-	case msg.kind == yes:
+	}
+	if msg.kind == yes {
 		r.next[msg.part] = msg.next
 	}
 	if int(msg.part) == r.at {
@@ -158,11 +159,24 @@ func (k *kernel) refuse(r *round) {
 
 // finish drops the round and answers the client.
 func (k *kernel) finish(r *round) {
+	k.drop(r)
+	k.close(r.a)
+}
+
+func (k *kernel) roundOf(a *agreement) *round {
+	for _, r := range k.rounds {
+		if r.a == a {
+			return r
+		}
+	}
+	return nil
+}
+
+func (k *kernel) drop(r *round) {
 	k.rounds = slices.DeleteFunc(k.rounds, func(other *round) bool { return other == r })
 	if len(k.rounds) == 0 {
 		k.rounds = nil
 	}
-	k.close(r.a)
 }
 
 // close answers the client.
