@@ -93,7 +93,7 @@ func (m *Machine) parts(moves []Move) ([]part, error) {
 // run tries once.
 func (a *agreement) run() error {
 	a.touch()
-	if !a.kernel(0).send(message{kind: agree, from: client, a: a}) {
+	if !a.m.order(a.parts[0].core, message{kind: agree, a: a}) {
 		return &Refusals{List: []Refusal{flooded(a.parts[0].core)}}
 	}
 	select {
@@ -102,6 +102,12 @@ func (a *agreement) run() error {
 		a.wait()
 	}
 	return a.err
+}
+
+// order sends a client's message to a kernel; false if its inbox is full.
+func (m *Machine) order(to cores.ID, msg message) bool {
+	msg.from = client
+	return m.kernels[to].send(msg)
 }
 
 // wait waits for the end, but no longer than something goes on.
@@ -130,7 +136,7 @@ func (a *agreement) giveUp() {
 	who := a.parts[a.waits.Load()].core
 	a.abort(a.late(who))
 	a.m.setAlive(who, false)
-	a.announce(client)
+	a.announce(a.m.order)
 	a.end()
 }
 
@@ -139,14 +145,14 @@ func (a *agreement) late(who cores.ID) Refusal {
 }
 
 // announce sends the outcome to all parts.
-func (a *agreement) announce(from cores.ID) {
-	order := message{kind: abort, from: from, a: a}
+func (a *agreement) announce(tell func(to cores.ID, msg message) bool) {
+	order := message{kind: abort, a: a}
 	if a.outcome.Load() == committed {
 		order.kind = commit
 	}
 	for i := range a.parts {
 		order.part = int32(i)
-		a.kernel(int32(i)).send(order)
+		tell(a.parts[i].core, order)
 	}
 }
 
@@ -178,8 +184,6 @@ func (a *agreement) touch() { a.last.Store(int64(time.Since(a.m.start))) }
 func (a *agreement) silence() time.Duration {
 	return time.Since(a.m.start) - time.Duration(a.last.Load())
 }
-
-func (a *agreement) kernel(part int32) *kernel { return &a.m.kernels[a.parts[part].core] }
 
 func (a *agreement) movesOf(part int32) []Move {
 	p := &a.parts[part]

@@ -57,7 +57,7 @@ func (k *kernel) withdraw(p promise, why *Refusal) {
 	case p.a.parts[0].core != k.id:
 		k.tell(p.a.parts[0].core, message{kind: no, a: p.a, part: p.part, why: why})
 	case !p.a.ended.Load():
-		p.a.announce(k.id)
+		p.a.announce(k.tell)
 		k.close(p.a)
 	}
 }

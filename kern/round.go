@@ -132,9 +132,7 @@ func (k *kernel) decide(r *round) {
 		return
 	}
 	k.fault("decided")
-	for i := range r.a.parts {
-		k.tell(r.a.parts[i].core, message{kind: commit, a: r.a, part: int32(i)})
-	}
+	r.a.announce(k.tell)
 	k.finish(r)
 }
 
