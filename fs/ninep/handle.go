@@ -1,0 +1,168 @@
+package ninep
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"syscall"
+
+	"warren/fs/sys"
+)
+
+// errLater says that a request has its answer, or will get it, from elsewhere.
+var errLater = errors.New("answered elsewhere")
+
+// handle carries out one request.
+func (c *conn) handle(frame []byte) {
+	c.trace(frame)
+	err := c.dec.Decode(&c.m, frame)
+	if err == nil {
+		c.r.Type, c.r.Tag = c.m.Type+1, c.m.Tag
+		err = c.dispatch()
+	}
+	switch err {
+	case nil:
+		c.answer()
+	case errLater:
+	default:
+		c.mu.Lock()
+		c.appendError(c.m.Tag, err)
+		c.mu.Unlock()
+	}
+}
+
+// dispatch fills c.r, or returns the error to answer with.
+func (c *conn) dispatch() error {
+	if !c.version && c.m.Type != Tversion {
+		return sys.Errorf(syscall.EPROTO, "%v before Tversion", c.m.Type)
+	}
+	switch c.m.Type {
+	case Tversion:
+		return c.negotiate()
+	case Tauth:
+		return c.auth()
+	case Tattach:
+		return c.attach()
+	case Tflush:
+		c.flushTag()
+		return errLater
+	}
+	f, err := c.fids.get(c.m.Fid)
+	if err != nil {
+		return err
+	}
+	switch c.m.Type {
+	case Twalk:
+		return c.walk(f)
+	case Topen:
+		return c.open(f)
+	case Tlopen:
+		return c.lopen(f)
+	case Tcreate:
+		return c.create(f)
+	case Tlcreate:
+		return c.lcreate(f)
+	case Tread:
+		return c.read(f)
+	case Twrite:
+		return c.write(f)
+	case Treaddir:
+		return c.readdir(f)
+	case Tclunk:
+		c.clunk(f)
+		return nil
+	case Tremove:
+		return c.remove(f)
+	case Tstat:
+		return c.stat(f)
+	case Twstat:
+		return c.wstat(f)
+	case Tgetattr:
+		return c.getattr(f)
+	case Tsetattr:
+		return c.setattr(f)
+	}
+	return c.linux(f)
+}
+
+// linux carries out what only 9P2000.L has, and the tree does not.
+func (c *conn) linux(f *fid) error {
+	switch c.m.Type {
+	case Tmkdir:
+		return c.mkdir(f)
+	case Tunlinkat:
+		return c.unlinkat(f)
+	case Tstatfs:
+		c.r.Statfs = Statfs{Type: fsMagic, Bsize: blockSize, Namelen: 255}
+		return nil
+	case Tfsync:
+		return nil
+	case Tlock:
+		c.r.Status = 0
+		return nil
+	case Tgetlock:
+		c.r.Lock = c.m.Lock
+		c.r.Lock.Type = lockNone
+		return nil
+	case Treadlink:
+		return sys.Errorf(syscall.EINVAL, "not a symbolic link")
+	case Tsymlink, Tlink, Tmknod:
+		return sys.ErrNoCreate
+	case Trename, Trenameat:
+		return sys.ErrNoRename
+	case Txattrwalk:
+		return noXattr(c.m.Name)
+	}
+	return sys.Errorf(syscall.EOPNOTSUPP, "%v is not supported", c.m.Type)
+}
+
+const (
+	fsMagic   = 0x01021997 // V9FS_MAGIC of Linux
+	blockSize = 4096
+	lockNone  = 2 // F_UNLCK: nobody is in the way
+)
+
+// noXattr answers for the extended attributes, of which there are none: a list
+// of them fails in the way that makes programs go on without.
+func noXattr(name string) error {
+	if name == "" {
+		return sys.Errorf(syscall.EOPNOTSUPP, "no extended attributes here")
+	}
+	return sys.Errorf(syscall.ENODATA, "no extended attribute %q", name)
+}
+
+// negotiate agrees upon dialect and msize. All that was before is gone.
+func (c *conn) negotiate() error {
+	if c.m.Msize < MinMsize {
+		return sys.Errorf(syscall.EINVAL, "msize %d is too small: at least %d", c.m.Msize, MinMsize)
+	}
+	c.abort()
+	d, ok := dialectOf(c.m.Version)
+	c.mu.Lock()
+	c.dialect, c.msize = d, min(c.m.Msize, or(c.srv.Msize, MaxMsize))
+	c.mu.Unlock()
+	c.dec.Dialect, c.version = d, ok
+	c.r.Msize, c.r.Version = c.msize, "unknown"
+	if ok {
+		c.r.Version = d.String()
+	}
+	c.srv.log(slog.LevelDebug, "9p: version", "client", c.nc.RemoteAddr(), "asked", c.m.Version, "dialect", c.r.Version)
+	return nil
+}
+
+// dialectOf finds the dialect that a client's version string asks for: what
+// follows a period may be dropped until one is known.
+func dialectOf(version string) (Dialect, bool) {
+	for {
+		for d := Classic; d <= DotL; d++ {
+			if version == d.String() {
+				return d, true
+			}
+		}
+		i := strings.LastIndexByte(version, '.')
+		if i < 0 {
+			return Classic, false
+		}
+		version = version[:i]
+	}
+}
