@@ -55,6 +55,9 @@ func (d *FakeDriver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, err
 		done: make(chan struct{}), slots: [][]cores.Slot{slices.Clone(slots)},
 	}
 	j.threads = []cores.Thread{{TID: j.pid, VCore: -1}}
+	if len(slots) == 1 {
+		j.threads[0].VCore = slots[0].VCore
+	}
 	d.jobs = append(d.jobs, j)
 	return j, nil
 }
