@@ -40,6 +40,7 @@ type Call struct {
 
 	mu          sync.Mutex
 	cancel      func()
+	slow        bool // cancel only begins to cancel
 	parked      bool
 	interrupted bool
 }
@@ -56,7 +57,7 @@ func (c *Call) Init(user *sys.User, pid int, sink Sink, count int, nonblock bool
 	c.where, c.cut, c.split = nil, false, false
 	c.answered.Store(false)
 	if c.parked || c.interrupted {
-		c.cancel, c.parked, c.interrupted = nil, false, false
+		c.cancel, c.slow, c.parked, c.interrupted = nil, false, false, false
 	}
 }
 
@@ -138,9 +139,21 @@ func (c *Call) Park(cancel func()) {
 	}
 }
 
+// ParkSlow is Park for what another machine must be asked to stop: cancel only
+// begins that, and whoever parked the call answers it soon after, with
+// ErrInterrupted or with what came first. So nobody has to guess whether an
+// interrupted write was done.
+func (c *Call) ParkSlow(cancel func()) {
+	c.mu.Lock()
+	c.slow = true
+	c.mu.Unlock()
+	c.Park(cancel)
+}
+
 // Interrupt cancels the call if it is parked, or as soon as it parks: what
 // does not wait is not interrupted. When Interrupt returns, the call is
-// answered, unless it is not parked yet. It may be called more than once.
+// answered, unless it is not parked yet, or slow to cancel (ParkSlow). It may
+// be called more than once.
 func (c *Call) Interrupt() {
 	c.mu.Lock()
 	again := c.interrupted
@@ -153,8 +166,11 @@ func (c *Call) Interrupt() {
 }
 
 func (c *Call) stop(cancel func()) {
-	if !c.answered.Load() {
-		cancel()
+	if c.answered.Load() {
+		return
+	}
+	cancel()
+	if !c.slow {
 		c.Fail(sys.ErrInterrupted)
 	}
 }

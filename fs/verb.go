@@ -55,7 +55,7 @@ func parseLines[T Object](verbs []Verb[T], file string, p []byte) ([]command[T],
 	}
 	var cmds []command[T]
 	for at := 0; at < len(p); {
-		line, rest, ended := bytes.Cut(p[at:], []byte{'\n'})
+		line, rest, ended := cutLine(p[at:])
 		if !ended && at > 0 && len(bytes.TrimSpace(line)) > 0 {
 			return nil, "-", sys.Errorf(syscall.EINVAL, "%s: the last line %q is cut off: end each line with a newline", file, clip(string(line)))
 		}
@@ -71,6 +71,22 @@ func parseLines[T Object](verbs []Verb[T], file string, p []byte) ([]command[T],
 		at = end
 	}
 	return cmds, "", nil
+}
+
+// cutLine cuts p behind its first line. As in rc, a newline in quotes is part
+// of the word; an apostrophe in a comment is none.
+func cutLine(p []byte) (line, rest []byte, ended bool) {
+	quoted := false
+	comment := bytes.HasPrefix(bytes.TrimLeft(p, " \t\r"), []byte{'#'})
+	for i, ch := range p {
+		switch {
+		case ch == '\'' && !comment:
+			quoted = !quoted
+		case ch == '\n' && !quoted:
+			return p[:i], p[i+1:], true
+		}
+	}
+	return p, nil, false
 }
 
 // parseLine checks one line; an empty one, or a comment, has no action.

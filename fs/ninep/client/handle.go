@@ -1,0 +1,224 @@
+package client
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"time"
+
+	"warren/fs"
+	"warren/fs/ninep"
+	"warren/fs/sys"
+)
+
+// A handle is an open file of the server whose offsets count. Nothing is lost
+// when the reply to a cancelled read comes too late.
+type handle struct {
+	f      *fid
+	iounit int
+	waits  bool // writes may wait, so that they may be cancelled
+
+	mu  sync.Mutex
+	pos int64 // for reads that name no offset
+}
+
+// newHandle returns the handle of an open fid, which it owns.
+func newHandle(f *fid, k fs.Kind, iounit int) fs.Handle {
+	h := &handle{f: f, iounit: iounit, waits: k != fs.Ctl}
+	if k != fs.Stream {
+		return h
+	}
+	s := &stream{f: f, count: min(iounit, 128<<10)}
+	return fs.NewMessages(s, func(c *fs.Call, p []byte) {
+		if len(p) > iounit {
+			c.Fail(sys.ErrTooLong)
+			return
+		}
+		h.Write(c, p, 0)
+	})
+}
+
+func (h *handle) Read(c *fs.Call, off int64) {
+	h.mu.Lock()
+	if off < 0 {
+		off = h.pos
+	}
+	h.mu.Unlock()
+	count := min(c.Count(), h.iounit)
+	m := ninep.Msg{Type: ninep.Tread, Fid: h.f.num, Offset: uint64(off), Count: uint32(count)}
+	k, err := h.f.c.start(nil, &m, func(r *ninep.Msg, err error) {
+		switch {
+		case err != nil:
+			c.Fail(interrupted(err))
+		case len(r.Data) > count:
+			c.Fail(badReply("Rread of %d bytes where %d were asked for", len(r.Data), count))
+		default:
+			h.mu.Lock()
+			h.pos = off + int64(len(r.Data))
+			h.mu.Unlock()
+			c.Deliver(r.Data, nil)
+		}
+	})
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	c.Park(func() { h.f.c.flush(k) })
+}
+
+// interrupted is what a flushed call says to its caller.
+func interrupted(err error) error {
+	if err == errFlushed {
+		return sys.ErrInterrupted
+	}
+	return err
+}
+
+// Write sends as much of p as fits in a message; of a ctl file, whole lines.
+// What was asked to be written is answered by what the server says, even when
+// the caller is interrupted: nobody should have to guess whether it was done.
+func (h *handle) Write(c *fs.Call, p []byte, off int64) {
+	if len(p) > h.iounit {
+		p = wholeLines(p[:h.iounit])
+	}
+	sent := len(p)
+	m := ninep.Msg{Type: ninep.Twrite, Fid: h.f.num, Offset: uint64(max(off, 0)), Data: p}
+	k, err := h.f.c.start(nil, &m, func(r *ninep.Msg, err error) {
+		switch {
+		case err != nil:
+			c.Fail(interrupted(err))
+		case int64(r.Count) > int64(sent):
+			c.Fail(badReply("Rwrite of %d bytes where %d were sent", r.Count, sent))
+		default:
+			c.Done(int(r.Count))
+		}
+	})
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	c.ParkSlow(func() {
+		if h.waits {
+			h.f.c.giveUp(k)
+		} else {
+			time.AfterFunc(nodeTime, func() { h.f.c.giveUp(k) })
+		}
+	})
+}
+
+// wholeLines cuts p behind its last newline, if it has one.
+func wholeLines(p []byte) []byte {
+	if i := bytes.LastIndexByte(p, '\n'); i >= 0 {
+		return p[:i+1]
+	}
+	return p
+}
+
+func (h *handle) Close() { h.f.drop() }
+
+// A stream is the source of a remote file that gives a message a read. One
+// Tread is out at a time, so that no message is asked for twice. What comes
+// for a reader that has left is kept for the next one of this open file.
+type stream struct {
+	f     *fid
+	count int
+
+	mu     sync.Mutex
+	pos    int64
+	out    *call // the Tread, nil if there is none
+	reader sys.Call
+	kept   [][]byte
+}
+
+// Take answers with the next message.
+func (s *stream) Take(c sys.Call) {
+	s.mu.Lock()
+	if len(s.kept) > 0 {
+		defer s.mu.Unlock()
+		if msg := s.kept[0]; s.give(c, msg) {
+			s.kept = s.kept[1:]
+		}
+		return
+	}
+	s.reader = c
+	if s.out == nil {
+		s.ask()
+	}
+	s.mu.Unlock()
+	c.Park(func() { s.leave(c) })
+}
+
+// give hands a message to a reader, from whom it may come back. s.mu is held.
+func (s *stream) give(c sys.Call, msg []byte) bool {
+	return c.Deliver(msg, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.kept = slices.Insert(s.kept, 0, msg)
+	})
+}
+
+// ask sends a Tread for the reader. s.mu is held.
+func (s *stream) ask() {
+	m := ninep.Msg{Type: ninep.Tread, Fid: s.f.num, Offset: uint64(s.pos), Count: uint32(s.count)}
+	k, err := s.f.c.start(nil, &m, s.answer)
+	if err != nil {
+		s.reader.Fail(err)
+		s.reader = nil
+	}
+	s.out = k
+}
+
+// leave takes a reader away and has its Tread flushed.
+func (s *stream) leave(c sys.Call) {
+	s.mu.Lock()
+	k := s.out
+	if s.reader != c {
+		k = nil
+	} else {
+		s.reader = nil
+	}
+	s.mu.Unlock()
+	if k != nil {
+		s.f.c.giveUp(k)
+	}
+}
+
+// answer is reached with the reply to the Tread. If that was flushed and there
+// is a new reader meanwhile, it asks again.
+func (s *stream) answer(r *ninep.Msg, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out = nil
+	if err == errFlushed {
+		if s.reader != nil {
+			s.ask()
+		}
+		return
+	}
+	c := s.reader
+	s.reader = nil
+	if err == nil && len(r.Data) > s.count {
+		err = badReply("Rread of %d bytes where %d were asked for", len(r.Data), s.count)
+	}
+	if err != nil {
+		if c != nil {
+			c.Fail(err)
+		}
+		return
+	}
+	s.pos += int64(len(r.Data))
+	msg := bytes.Clone(r.Data)
+	if c == nil || !s.give(c, msg) {
+		s.keep(msg)
+	}
+}
+
+// keep puts a message away that nobody took; the end of file is nothing to keep.
+func (s *stream) keep(msg []byte) {
+	if len(msg) > 0 {
+		s.kept = append(s.kept, msg)
+	}
+}
+
+// Close closes the file.
+func (s *stream) Close() { s.f.drop() }

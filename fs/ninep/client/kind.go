@@ -1,0 +1,38 @@
+package client
+
+import (
+	"warren/fs"
+	"warren/fs/ninep"
+)
+
+// kindOf says how a remote file behaves, which 9P does not tell. A mount must
+// know two things: whether offsets count, and whether a wait in one open must
+// not hold up another.
+//
+//   - A directory, and a file that only grows, are marked in their qid. Of the
+//     latter, ctl and clone are known by name; the others are logs.
+//   - The streams of a tree of ours are known by name. Plan 9's servers use the
+//     same names for the same thing (data, in every network's folder).
+//   - Everything else honours offsets. It counts as text, not as memory: its
+//     size may be a lie (0), so reads go to the server.
+func kindOf(qid ninep.Qid, name string) fs.Kind {
+	if qid.Type&fs.QTDir != 0 {
+		return fs.Directory
+	}
+	switch name {
+	case "ctl", "clone":
+		return fs.Ctl
+	case "data", "lines", "events", "follow", "wait", "trace", "stdin", "mbox", "note":
+		return fs.Stream
+	}
+	if qid.Type&fs.QTAppend != 0 {
+		return fs.Log
+	}
+	return fs.Text
+}
+
+// localQid is a remote qid as fs has it. Version 0: what is remote may change
+// without our knowledge, so nothing of it is cached.
+func localQid(qid ninep.Qid, name string) fs.Qid {
+	return fs.Qid{Path: qid.Path, Kind: kindOf(qid, name)}
+}

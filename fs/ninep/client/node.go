@@ -1,0 +1,266 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"warren/fs"
+	"warren/fs/sys"
+)
+
+// nodeTime bounds a call that a Node makes, as its callers cannot be cancelled.
+const nodeTime = 30 * time.Second
+
+// Node returns the root of the server's tree as a node of ours. Each user of
+// it is attached for himself, so that the server judges who may do what.
+func (cl *Client) Node() fs.Node {
+	t := &tree{cl: cl, roots: map[uint32]*fid{*cl.o.UID: cl.root}}
+	return &node{t: t, names: []string{}, qid: localQid(cl.root.qid, "/")}
+}
+
+// maxUsers bounds the attachments that many users can cost.
+const maxUsers = 1024
+
+// A tree is what the nodes of one Client share: a root for each user.
+type tree struct {
+	cl    *Client
+	mu    sync.Mutex
+	roots map[uint32]*fid
+}
+
+// root returns the root as a user sees it.
+func (t *tree) root(ctx context.Context, u *sys.User) (*fid, error) {
+	t.mu.Lock()
+	f, n := t.roots[u.UID], len(t.roots)
+	t.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	if n >= maxUsers {
+		return nil, sys.Errorf(syscall.EUSERS, "%s: more than %d users", t.cl.c.name, maxUsers)
+	}
+	f, err := t.cl.attach(ctx, u.Name, u.UID)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if first := t.roots[u.UID]; first != nil {
+		f.drop()
+		return first, nil
+	}
+	t.roots[u.UID] = f
+	return f, nil
+}
+
+// A node is a file of the server: the names that lead to it, and a fid for
+// each user who asked for it.
+type node struct {
+	t     *tree
+	names []string // nil: known by its fid only, as what came of a clone
+	qid   fs.Qid
+
+	mu   sync.Mutex
+	fids map[uint32]*fid
+	dir  *dirReader // at rest between calls of List
+	user uint32     // whose dir it is
+}
+
+func (n *node) Qid() fs.Qid { return n.qid }
+
+// ctx returns what bounds a call.
+func nodeContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.Background(), nodeTime,
+		sys.Errorf(syscall.ETIMEDOUT, "the server does not answer"))
+}
+
+// fid returns the node's fid for the user who asks, held.
+func (n *node) fid(ctx context.Context, u *sys.User) (*fid, error) {
+	n.mu.Lock()
+	f := n.fids[u.UID]
+	if f != nil {
+		f.hold()
+	}
+	n.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	if n.names == nil {
+		return nil, sys.ErrPermission
+	}
+	root, err := n.t.root(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	f, err = root.walk(ctx, n.names...)
+	if err != nil {
+		return nil, err
+	}
+	if f.qid.Path != n.qid.Path {
+		f.drop()
+		return nil, sys.ErrGone
+	}
+	return n.keep(u, f), nil
+}
+
+// keep remembers a fid for a user and returns the one to use, held.
+func (n *node) keep(u *sys.User, f *fid) *fid {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if first := n.fids[u.UID]; first != nil {
+		f.drop()
+		return first.hold()
+	}
+	if n.fids == nil {
+		n.fids = make(map[uint32]*fid)
+	}
+	n.fids[u.UID] = f
+	return f.hold()
+}
+
+// with runs do with the fid of the user who asks.
+func (n *node) with(c *fs.Call, do func(ctx context.Context, f *fid) error) error {
+	ctx, cancel := nodeContext()
+	defer cancel()
+	f, err := n.fid(ctx, c.User())
+	if err == nil {
+		err = do(ctx, f)
+		f.drop()
+	}
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// name is the file's own.
+func (n *node) name() string {
+	if n.names == nil {
+		return "ctl"
+	}
+	return last(n.names)
+}
+
+func (n *node) Stat(c *fs.Call) (st fs.Stat, err error) {
+	err = n.with(c, func(ctx context.Context, f *fid) error {
+		st, err = n.t.cl.stat(ctx, f, n.name())
+		return err
+	})
+	return st, err
+}
+
+func (n *node) Walk(c *fs.Call, name string) (child fs.Node, err error) {
+	names := append(slices.Clip(n.names), name)
+	if name == ".." {
+		names = n.names[:max(0, len(n.names)-1)]
+	}
+	err = n.with(c, func(ctx context.Context, f *fid) error {
+		to, err := f.walk(ctx, name)
+		if err != nil {
+			return err
+		}
+		made := &node{t: n.t, names: names, qid: localQid(to.qid, last(names))}
+		made.keep(c.User(), to).drop()
+		child = made
+		return nil
+	})
+	return child, err
+}
+
+func (n *node) List(c *fs.Call, cookie uint64, yield func(fs.Stat, uint64) bool) error {
+	return n.with(c, func(ctx context.Context, f *fid) error {
+		d := n.takeDir(c.User(), f)
+		err := d.list(ctx, cookie, yield)
+		n.putDir(c.User(), d)
+		return err
+	})
+}
+
+// takeDir returns the reader at rest if it is the user's, or a new one.
+func (n *node) takeDir(u *sys.User, f *fid) *dirReader {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if d := n.dir; d != nil && n.user == u.UID {
+		n.dir = nil
+		return d
+	}
+	return &dirReader{cl: n.t.cl, of: f.hold()}
+}
+
+// putDir lays a reader to rest, in place of one that lies there.
+func (n *node) putDir(u *sys.User, d *dirReader) {
+	n.mu.Lock()
+	old := n.dir
+	n.dir, n.user = d, u.UID
+	n.mu.Unlock()
+	if old != nil {
+		old.end()
+	}
+}
+
+// end closes a node's reader.
+func (d *dirReader) end() {
+	d.close()
+	d.of.drop()
+}
+
+func (n *node) Open(c *fs.Call, flags fs.Flags) (h fs.Handle, opened fs.Node, err error) {
+	err = n.with(c, func(ctx context.Context, f *fid) error {
+		to, err := f.walk(ctx)
+		if err != nil {
+			return err
+		}
+		iounit, err := to.open(ctx, flags)
+		if err != nil {
+			to.drop()
+			return err
+		}
+		h, opened = n.opened(c.User(), to, iounit)
+		return nil
+	})
+	return h, opened, err
+}
+
+// opened returns the handle of an open fid, and the node that it is of.
+func (n *node) opened(u *sys.User, f *fid, iounit int) (fs.Handle, fs.Node) {
+	of := n
+	if f.qid.Path != n.qid.Path {
+		of = &node{t: n.t, qid: localQid(f.qid, "ctl"), fids: map[uint32]*fid{u.UID: f.hold()}}
+	}
+	return newHandle(f, of.qid.Kind, iounit), of
+}
+
+func (n *node) Change(c *fs.Call, ch fs.Change) error {
+	return n.with(c, func(ctx context.Context, f *fid) error {
+		switch ch.Op {
+		case fs.OpMake:
+			return f.mkdir(ctx, ch.Name, ch.Mode)
+		case fs.OpRemove:
+			return f.unlink(ctx, ch.Name)
+		}
+		if k := n.qid.Kind; k == fs.Stream || k == fs.Ctl {
+			ch.Set &^= fs.SetSize | fs.SetTime // which mean nothing there
+		}
+		if ch.Set == 0 {
+			return nil
+		}
+		return f.set(ctx, ch)
+	})
+}
+
+func (n *node) Release() {
+	n.mu.Lock()
+	fids, d := n.fids, n.dir
+	n.fids, n.dir = nil, nil
+	n.mu.Unlock()
+	if d != nil {
+		d.end()
+	}
+	for _, f := range fids {
+		f.drop()
+	}
+}
