@@ -31,7 +31,7 @@ type box struct {
 }
 
 // keepRing is how many messages' room an empty box keeps.
-const keepRing = 64
+const keepRing = 16
 
 func (b *box) at(i int) *message { return &b.ring[(b.head+i)%len(b.ring)] }
 
