@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,7 @@ type root struct {
 func newRoot(cfg Config, env *fs.Env) *root {
 	r := &root{Config: cfg, meta: fixed("/", 0), env: env, started: time.Now()}
 	r.help = appendHelp(nil, Manual())
+	r.procs, r.chans = newProcs(cfg.Procs), newChans(cfg.Chans)
 	return r
 }
 
@@ -59,10 +61,10 @@ func rootDir() *fs.Dir[*root] {
 				Doc:    "The last 100 errors of the reader's own user, newest last.",
 				Format: "time pid path verb 'text'",
 			},
-			{Name: "cores", Perm: 0o755, Kind: fs.Directory, Doc: "The cores.", Sub: func(r *root, up fs.Node) fs.Node { return r.cores(up) }},
+			{Name: "cores", Perm: 0o755, Kind: fs.Directory, Doc: "The cores.", Sub: func(r *root, up fs.Node) fs.Node { return r.cores(up) }, Has: func(r *root) bool { return r.cores != nil }},
 			{Name: "procs", Perm: 0o777, Kind: fs.Directory, Doc: "The many-core processes.", Sub: func(r *root, up fs.Node) fs.Node { return r.procs(up) }},
 			{Name: "chans", Perm: 0o777, Kind: fs.Directory, Doc: "The channels.", Sub: func(r *root, up fs.Node) fs.Node { return r.chans(up) }},
-			{Name: "sched", Perm: 0o755, Kind: fs.Directory, Doc: "The scheduler.", Sub: func(r *root, up fs.Node) fs.Node { return r.sched(up) }},
+			{Name: "sched", Perm: 0o755, Kind: fs.Directory, Doc: "The scheduler.", Sub: func(r *root, up fs.Node) fs.Node { return r.sched(up) }, Has: func(r *root) bool { return r.sched != nil }},
 		},
 	}
 }
@@ -101,6 +103,7 @@ func (r *root) textStatus(_ *fs.Call, b []byte) ([]byte, error) {
 	b = append(append(b, "\nmachine "...), fs.Quote(r.Kern.Driver().Name())...)
 	b = appendInt(b, "\ncores ", v.Len())
 	b = appendInt(b, "\nfree ", free)
+	b = appendInt(b, "\nprocs ", r.Procs.Len())
 	b = appendInt(b, "\nchans ", r.Chans.Len())
 	b = appendInt(b, "\nclients ", r.Clients())
 	return append(b, '\n'), nil
@@ -129,5 +132,5 @@ func appendInt(b []byte, key string, n int) []byte {
 
 // Manual returns the tables of the whole tree, for help and the manual page.
 func Manual() []fs.DirDoc {
-	return []fs.DirDoc{rootDir().Describe()}
+	return slices.Concat([]fs.DirDoc{rootDir().Describe()}, procsDocs(), chansDocs())
 }

@@ -15,6 +15,7 @@ import (
 	"warren/kern"
 	"warren/kern/chans"
 	"warren/sched"
+	"warren/sched/mcp"
 )
 
 // The classes of the tables' qids.
@@ -34,6 +35,7 @@ type Config struct {
 	Version string
 	Kern    *kern.Machine
 	Sched   *sched.Scheduler
+	Procs   *mcp.Set
 	Chans   *chans.Set
 	Clients func() int         // connections and mounts
 	Log     func() string      // level of the server's log

@@ -53,6 +53,9 @@ func rootCommand() *cobra.Command {
 		runCommand(),
 		mountCommand(),
 		umountCommand(),
+		serveCommand(),
+		demoCommand(),
+		docsCommand(),
 	)
 	return root
 }
