@@ -1,8 +1,40 @@
-// Package sched is the owner of what is promised and of who waits.
+// Package sched is the owner of what is promised and of who waits: which
+// process has which cores, who has a standing claim on which, who may, and
+// who is next. Where a process goes is the policy's to say (sched/policy), who
+// has a core the kernels' (kern): the scheduler claims only by their agreement,
+// all or nothing, keeps in its books what follows, and can make them anew at
+// any time by asking the kernels.
+//
+// What a request gets:
+//   - An exclusive request (quiet is placed likewise) gets application cores
+//     that nobody has and that are provisioned to nobody else. Shared work that
+//     runs there is moved out of the way first; cores that it needs for its
+//     minimum are not taken from it.
+//   - A shared request claims nothing: it is laid on the least loaded online
+//     cores that nobody has exclusively or provisioned, its own provision
+//     excepted, each vcore on a core of its own. When cores come free, work on
+//     crowded ones is moved there.
+//   - With gang on, a request gets its maximum or nothing, at the start and at
+//     every change; it never grows or shrinks in part.
+//   - A minimum is met from the start to the end. What is missing to the
+//     maximum is queued for, and given as cores come free.
+//
+// Who waits is served in the order of coming. A later request may start
+// before an earlier one only on cores that the earlier one cannot use. Shared
+// requests do not compete with each other; one that comes after an exclusive
+// one which waits may start if that leaves enough for both.
+//
+// A standing claim (provision) may be made on cores that others have: they
+// keep them until they end, and then the cores are kept for their holder. It
+// lasts until it is replaced, whatever the process does meanwhile.
+//
+// State: all of Scheduler under its mu. Lock order: a claimant's own lock, mu,
+// what the kernels lock, holders.mu, feeds. Granted is called without mu. While
+// a call waits for others to move, its claimant is busy and nobody moves it, so
+// those who wait for each other's locks never form a ring.
 package sched
 
 import (
-	"errors"
 	"log/slog"
 	"sync"
 	"syscall"
@@ -11,287 +43,128 @@ import (
 	"warren/cores"
 	"warren/fs/sys"
 	"warren/kern"
+	"warren/kern/feed"
+	"warren/sched/policy"
 )
 
-// Options are what a Scheduler starts with. Policy "" is compact; Self is the
-// user whom the server runs as, nil: root.
+// Options are what a Scheduler starts with.
 type Options struct {
-	Policy string
-	Self   *sys.User
-	Users  *sys.Users
+	Policy string     // by name; "": compact
+	Self   *sys.User  // whom the server runs as, who may do everything; nil: root only
+	Users  *sys.Users // for grants; nil: its own
+	Events *feed.Feed // told of every change; nil: the machine's
 	Log    *slog.Logger
 }
 
 // A Scheduler shares the cores of a machine out.
 type Scheduler struct {
-	m *kern.Machine
-	o Options
+	m       *kern.Machine
+	machine *policy.Machine
+	opt     Options
+	holders holders
 
 	mu      sync.Mutex
-	claims  map[kern.Owner]*claim
-	queue   []*claim
-	prov    map[kern.Owner]cores.Set
+	policy  policy.Policy
 	grace   time.Duration
 	quantum time.Duration
+
+	view   *kern.View     // that the books follow
+	state  []policy.State // by core
+	shared [][]place      // by core
+	claims map[kern.Owner]*claim
+	provs  map[kern.Owner]cores.Set
+	queue  []*claim         // in order of coming
+	gate   *gate            // what those in the queue keep from who comes now
+	hold   map[cores.ID]int // being switched: not to be given to anybody
+	rights map[uint32]right // by uid
+	debts  []kern.Move      // releases that a kernel has yet to agree to
+
+	serial  uint64 // of the last grant
+	tickets uint64 // of the last who queued up
 }
 
-type claim struct {
-	c      Claimant
-	r      Request
-	have   []cores.ID
-	serial uint64
-	since  time.Time
-}
+// The settings' defaults. The grace is what mcp gives a preempted process that
+// says nothing else. The quantum is kept for time slices of gangs that share
+// cores; gangs do not share cores yet, so nothing reads it but sched/ctl.
+const (
+	defaultGrace   = 10 * time.Millisecond
+	defaultQuantum = 50 * time.Millisecond
+)
 
-// New returns a scheduler of the machine.
+// New returns the scheduler of a machine, which nothing else may have agree to
+// claims and provisions. What the kernels already hold is kept.
 func New(m *kern.Machine, o Options) *Scheduler {
-	return &Scheduler{m: m, o: o, claims: map[kern.Owner]*claim{}, prov: map[kern.Owner]cores.Set{}}
-}
-
-var errBusy = sys.Errorf(syscall.EBUSY, "cores: not enough of them are free")
-
-// Check says whether the request can ever be met: EINVAL, EPERM or ENOSPC if not.
-func (s *Scheduler) Check(u *sys.User, r Request) error {
-	if r.Min < 1 || r.Max < r.Min {
-		return sys.Errorf(syscall.EINVAL, "cores: bad range %d..%d", r.Min, r.Max)
+	if o.Users == nil {
+		o.Users = new(sys.Users)
 	}
-	if n := s.m.View().Len(); r.Min > n {
-		return sys.Errorf(syscall.ENOSPC, "cores: want %d, this machine has %d", r.Min, n)
+	if o.Events == nil {
+		o.Events = m.Events()
 	}
-	return nil
-}
-
-// Start asks for cores: granted at once (true), or queued (false). With now,
-// what cannot be met is refused with EBUSY.
-func (s *Scheduler) Start(c Claimant, r Request, now bool) (Grant, bool, error) {
-	if err := s.Check(c.User(), r); err != nil {
-		return Grant{}, false, err
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
+	infos := m.Driver().Cores()
+	facts := make([]policy.Core, len(infos))
+	for i, c := range infos {
+		facts[i] = policy.Core{Kind: c.Kind, Node: c.Node, Socket: c.Socket, LLC: c.LLC, Core: c.Core}
+	}
+	s := &Scheduler{
+		m: m, machine: policy.NewMachine(facts), opt: o,
+		grace: defaultGrace, quantum: defaultQuantum,
+		state:  make([]policy.State, len(infos)),
+		shared: make([][]place, len(infos)),
+		claims: make(map[kern.Owner]*claim),
+		provs:  make(map[kern.Owner]cores.Set),
+		hold:   make(map[cores.ID]int),
+		rights: make(map[uint32]right),
+	}
+	s.policy, _ = policy.Parse(o.Policy)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cl := &claim{c: c, r: r, since: time.Now()}
-	if s.fill(cl) != nil {
-		if now {
-			return Grant{}, false, errBusy
-		}
-		s.claims[c.Owner()] = cl
-		s.queue = append(s.queue, cl)
-		return Grant{}, false, nil
-	}
-	s.claims[c.Owner()] = cl
-	return cl.grant(), true, nil
+	s.sync()
+	s.gate = s.newGate()
+	s.holders.load(s.view)
+	m.SetHolders(s.holders.of)
+	return s
 }
 
-func (cl *claim) grant() Grant {
-	cl.serial++
-	return Grant{Cores: append([]cores.ID(nil), cl.have...), Tier: "pinned", Serial: cl.serial}
-}
-
-// fill gives the claim its cores. s.mu is held.
-func (s *Scheduler) fill(cl *claim) error {
-	var moves []kern.Move
-	have := cl.have
-	for c := range s.m.View().All() {
-		if len(have) >= cl.r.Max {
-			break
-		}
-		if c.Online && c.Owner == (kern.Owner{}) && (cl.r.Class == Shared || !c.Mgmt) {
-			have = append(have, c.ID)
-			if cl.r.Class != Shared {
-				moves = append(moves, kern.Move{Core: c.ID, Op: kern.Claim, Owner: cl.c.Owner()})
-			}
-		}
-	}
-	if len(have) < cl.r.Min {
-		return errBusy
-	}
-	if err := s.m.Agree(moves); err != nil {
-		return err
-	}
-	cl.have = have
-	return nil
-}
-
-// drop gives the last cores of a claim back, down to n. s.mu is held.
-func (s *Scheduler) drop(cl *claim, n int) {
-	var moves []kern.Move
-	for _, id := range cl.have[n:] {
-		if cl.r.Class != Shared {
-			moves = append(moves, kern.Move{Core: id, Op: kern.Release, Owner: cl.c.Owner()})
-		}
-	}
-	if s.m.Agree(moves) == nil {
-		cl.have = cl.have[:n]
-	}
-}
-
-// Resize changes what a claimant wants; true when its grant changed.
-func (s *Scheduler) Resize(c Claimant, r Request) (Grant, bool, error) {
+// Rebuild makes the books anew from what the kernels say now, and returns the
+// cores of which they had said something else.
+func (s *Scheduler) Rebuild() cores.Set {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cl := s.claims[c.Owner()]
-	if cl == nil {
-		return Grant{}, false, sys.Errorf(syscall.ESRCH, "not started")
-	}
-	cl.r = r
-	n := len(cl.have)
-	if n > r.Max {
-		s.drop(cl, r.Max)
-	} else if err := s.fill(cl); err != nil {
-		return Grant{}, false, err
-	}
-	return cl.grant(), n != len(cl.have), nil
-}
-
-// Yield gives cores back; the claim's maximum falls with them.
-func (s *Scheduler) Yield(c Claimant, give []cores.ID) (Grant, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	cl := s.claims[c.Owner()]
-	if cl == nil || len(cl.have)-len(give) < cl.r.Min {
-		return Grant{}, sys.Errorf(syscall.EINVAL, "yield: below the minimum")
-	}
-	cl.r.Max = len(cl.have) - len(give)
-	s.drop(cl, cl.r.Max)
-	return cl.grant(), nil
-}
-
-// Release ends a claim, but for its provision.
-func (s *Scheduler) Release(c Claimant) {
-	s.mu.Lock()
-	cl := s.claims[c.Owner()]
-	if cl == nil {
-		s.mu.Unlock()
-		return
-	}
-	s.drop(cl, 0)
-	delete(s.claims, c.Owner())
-	queue := s.queue
-	s.queue = nil
-	var go1 []*claim
-	for _, w := range queue {
-		switch {
-		case w == cl:
-		case s.fill(w) == nil:
-			go1 = append(go1, w)
-		default:
-			s.queue = append(s.queue, w)
+	was := s.state
+	s.state = make([]policy.State, len(was))
+	s.view, s.provs = nil, make(map[kern.Owner]cores.Set)
+	s.sync()
+	s.holders.load(s.view)
+	var wrong cores.Set
+	for id := range was {
+		s.state[id].Load = len(s.shared[id])
+		if s.state[id] != was[id] {
+			wrong = append(wrong, cores.ID(id))
 		}
 	}
-	s.mu.Unlock()
-	for _, w := range go1 {
-		go func() {
-			if w.c.Granted(w.grant()) != nil {
-				s.Release(w.c)
-			}
-		}()
-	}
-}
-
-// Provision replaces an owner's standing claim; nil: none.
-func (s *Scheduler) Provision(u *sys.User, o kern.Owner, set cores.Set) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var moves []kern.Move
-	for _, id := range s.prov[o].Minus(set) {
-		moves = append(moves, kern.Move{Core: id, Op: kern.Unprovision, Owner: o})
-	}
-	for _, id := range set.Minus(s.prov[o]) {
-		moves = append(moves, kern.Move{Core: id, Op: kern.Provision, Owner: o})
-	}
-	if err := s.m.Agree(moves); err != nil {
-		return err
-	}
-	s.prov[o] = set
-	return nil
-}
-
-// Provisioned returns an owner's standing claim.
-func (s *Scheduler) Provisioned(o kern.Owner) cores.Set {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.prov[o]
-}
-
-// Allow grants a user the right to claim and provision these cores; nil: none.
-func (s *Scheduler) Allow(u *sys.User, who string, set cores.Set) error {
-	if !u.Root() {
-		return sys.ErrPermission
-	}
-	_, err := s.o.Users.ByName(who)
-	return err
-}
-
-// Switch takes cores on- or offline, or changes their role; force takes them
-// from those who use them, as far as their minimum allows.
-func (s *Scheduler) Switch(u *sys.User, set cores.Set, op kern.MoveOp, force bool) error {
-	if !u.Root() {
-		return sys.ErrPermission
-	}
-	var moves []kern.Move
-	for _, id := range set {
-		moves = append(moves, kern.Move{Core: id, Op: op})
-	}
-	return s.m.Agree(moves)
-}
-
-// Explain says what the claimant would get now, and why.
-func (s *Scheduler) Explain(c Claimant, r Request) string {
-	if err := s.Check(c.User(), r); err != nil {
-		return "would be refused: " + err.Error() + "\n"
-	}
-	return "would be tried\n"
-}
-
-// Queue lists who waits, first come first.
-func (s *Scheduler) Queue() []Waiting {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var ws []Waiting
-	for _, cl := range s.queue {
-		ws = append(ws, Waiting{
-			Owner: cl.c.Owner(), Want: cl.r.Min, Min: cl.r.Min, Max: cl.r.Max,
-			Class: cl.r.Class, Since: cl.since, Reason: errBusy.Error(),
-		})
-	}
-	return ws
-}
-
-// Alloc lists who runs where, in order of cores.
-func (s *Scheduler) Alloc() []Held {
-	return s.held(func(c kern.Core) (kern.Owner, time.Time) { return c.Owner, c.Since })
-}
-
-// Prov lists the standing claims, in order of cores.
-func (s *Scheduler) Prov() []Held {
-	return s.held(func(c kern.Core) (kern.Owner, time.Time) { return c.Prov, c.ProvSince })
-}
-
-func (s *Scheduler) held(f func(kern.Core) (kern.Owner, time.Time)) []Held {
-	var hs []Held
-	for c := range s.m.View().All() {
-		if o, since := f(c); o != (kern.Owner{}) {
-			hs = append(hs, Held{Core: c.ID, Owner: o, Since: since})
-		}
-	}
-	return hs
+	s.serve()
+	return wrong
 }
 
 // Policy returns the name of the placement policy.
 func (s *Scheduler) Policy() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.o.Policy
+	return s.policy.String()
 }
 
-// SetPolicy chooses how cores are picked from now on.
+// SetPolicy chooses how cores are picked from now on; what is placed stays.
 func (s *Scheduler) SetPolicy(name string) error {
-	if name != "compact" && name != "spread" {
-		return errors.Join(sys.Errorf(syscall.EINVAL, "policy: no %q (compact, spread)", name))
+	p, ok := policy.Parse(name)
+	if !ok {
+		return sys.Errorf(syscall.EINVAL, "no policy %q (%s)", name, policy.Names())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.o.Policy = name
+	s.policy = p
 	return nil
 }
 
