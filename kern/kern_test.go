@@ -136,6 +136,7 @@ func TestRefusals(t *testing.T) {
 		{all(Unprovision, db, 2, 2), "core 2: provisioned to web, not to db", syscall.EBUSY},
 		{all(Offline, Owner{}, 1, 4), "core 3: claimed by db", syscall.EBUSY},
 		{all(RoleMgmt, Owner{}, 3, 3), "core 3: claimed by db", syscall.EBUSY},
+		{all(Provision, db, 6, 6), "core 6: not among the cores that this server may touch", syscall.EPERM},
 		{all(Online, Owner{}, 7, 7), "core 7: not among the cores that this server may touch", syscall.EPERM},
 	} {
 		v := m.View()
@@ -166,6 +167,32 @@ func TestSettingWhatIsSet(t *testing.T) {
 	if m.View() != v {
 		t.Error("the machine changed")
 	}
+}
+
+func TestSwitchedByAnotherHand(t *testing.T) {
+	d := coretest.Fake(4)
+	m := New(d, Options{Only: cores.NewSet(0, 1, 2)})
+	d.SetOnline(1, false)
+	wantRefusal(t, m.Agree(all(Claim, db, 0, 1)), "core 1: offline", syscall.EBUSY)
+	if m.View().Core(1).Online {
+		t.Error("core 1 is off, and shown online")
+	}
+	d.SetOnline(0, false)
+	d.SetOnline(1, true)
+	d.SetOnline(3, false)
+	m.Look()
+	if v := m.View(); v.Core(0).Online || !v.Core(1).Online {
+		t.Errorf("core 0: %+v, core 1: %+v", v.Core(0), v.Core(1))
+	}
+	mustAgree(t, m, all(Online, Owner{}, 0, 2))
+	if !d.Online(0) {
+		t.Error("core 0 was to be online")
+	}
+}
+
+func TestOutsideSettingWhatIsSet(t *testing.T) {
+	m := New(coretest.Fake(2), Options{Only: cores.NewSet(0)})
+	mustAgree(t, m, []Move{{Core: 1, Op: Offline}, {Core: 1, Op: RoleApp}, {Core: 1, Op: QuietOff}})
 }
 
 func TestSwitches(t *testing.T) {

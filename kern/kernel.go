@@ -135,6 +135,10 @@ func (k *kernel) handle(msg *message) {
 
 func (k *kernel) dispatch(msg *message) {
 	switch msg.kind {
+	case look:
+		if k.promise == nil {
+			k.look()
+		}
 	case agree:
 		k.coordinate(msg.a)
 	case prepare:

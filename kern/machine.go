@@ -125,6 +125,16 @@ func (m *Machine) held(id cores.ID) (owner, prov Owner) {
 // Events tells of every change: `time kind object detail`.
 func (m *Machine) Events() *feed.Feed { return &m.events }
 
+// Look has the kernels see whether their cores were switched by somebody else,
+// as root may on Linux. Agreements look at their own cores.
+func (m *Machine) Look() {
+	for c := range m.View().All() {
+		if !c.Outside && c.Online != m.driver.Online(c.ID) {
+			m.order(c.ID, message{kind: look})
+		}
+	}
+}
+
 // commit decides that the agreement holds, and publishes what it changed, in
 // one step. It is false if the agreement was aborted before.
 func (m *Machine) commit(a *agreement, next []*Core) bool {

@@ -12,7 +12,8 @@ type kind uint8
 
 // The messages of an agreement: questions, orders, and answers.
 const (
-	agree   kind = iota // to the coordinator: bring this about
+	look    kind = iota // has somebody else switched your core?
+	agree               // to the coordinator: bring this about
 	prepare             // can you? then promise it
 	act                 // let the driver do what you promised
 	undo                // take it back, and say when you have
@@ -29,11 +30,11 @@ const (
 )
 
 var kindNames = [...]string{
-	agree: "agree", prepare: "prepare", act: "act", undo: "undo", commit: "commit", abort: "abort",
+	look: "look", agree: "agree", prepare: "prepare", act: "act", undo: "undo", commit: "commit", abort: "abort",
 	yes: "yes", no: "no", acted: "acted", undone: "undone", agreed: "agreed", refused: "refused",
 }
 
-// client is the sender of an agree and the taker of its answer: it has no core.
+// client is the sender of look and agree, and the taker of the answer: it has no core.
 const client cores.ID = -1
 
 // A message goes from kernel to kernel.
@@ -70,6 +71,14 @@ func (msg *message) bytes() int {
 	return n
 }
 
+// id is that of the agreement that the message is about, 0 for none.
+func (msg *message) id() uint64 {
+	if msg.a == nil {
+		return 0
+	}
+	return msg.a.id
+}
+
 func movesBytes(moves []Move) int {
 	n := 0
 	for i := range moves {
@@ -84,7 +93,7 @@ func (msg *message) record(to cores.ID) []byte {
 	b = appendCore(append(b, ' '), msg.from)
 	b = appendCore(append(b, ' '), to)
 	b = append(append(b, ' '), kindNames[msg.kind]...)
-	b = strconv.AppendUint(append(b, ' '), msg.a.id, 10)
+	b = strconv.AppendUint(append(b, ' '), msg.id(), 10)
 	b = strconv.AppendInt(append(b, ' '), int64(msg.bytes()), 10)
 	return append(b, '\n')
 }

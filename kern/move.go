@@ -47,10 +47,13 @@ var rules = [...]func(c *Core, mv Move, now time.Time) *Refusal{
 
 // move makes a move, or says why not. It decides from this core alone.
 func (c *Core) move(mv Move, now time.Time) *Refusal {
-	if c.Outside && mv.Op != Release && mv.Op != Unprovision {
-		return c.refuse(syscall.EPERM, "not among the cores that this server may touch")
+	was := *c
+	why := rules[mv.Op](c, mv, now)
+	changed := why != nil || *c != was
+	if changed && c.Outside && mv.Op != Release && mv.Op != Unprovision {
+		why = c.refuse(syscall.EPERM, "not among the cores that this server may touch")
 	}
-	return rules[mv.Op](c, mv, now)
+	return why
 }
 
 func (c *Core) claim(mv Move, now time.Time) *Refusal {

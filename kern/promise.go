@@ -46,6 +46,7 @@ func (k *kernel) promiseTo(a *agreement, part int32) *Refusal {
 	if !k.free() {
 		return &Refusal{Core: k.id, Errno: syscall.EAGAIN, Reason: "busy with another agreement", passing: true}
 	}
+	k.look()
 	p, why := k.propose(a, part)
 	if why != nil {
 		return why

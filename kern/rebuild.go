@@ -43,7 +43,9 @@ func (k *kernel) partsIn(msg *message) []promise {
 	if k.promise != nil {
 		add(k.promise.a, k.promise.part)
 	}
-	add(msg.a, msg.part)
+	if msg.a != nil {
+		add(msg.a, msg.part)
+	}
 	for _, r := range k.rounds {
 		add(r.a, 0)
 	}
@@ -70,6 +72,13 @@ func (k *kernel) attempt(f func()) {
 		}
 	}()
 	f()
+}
+
+// look restates the core if somebody else has switched it.
+func (k *kernel) look() {
+	if !k.now.Outside && k.now.Online != k.m.driver.Online(k.id) {
+		k.now = k.m.restate(k.id)
+	}
 }
 
 // restate works out a core's state from the driver and the processes, and
