@@ -113,6 +113,10 @@ type Driver interface {
 	Rates(dst []Rate) time.Time
 	// Noise is what interrupts a program on this core.
 	Noise(ID) (Noise, error)
+	// Measure starts a program of fixed work on the core, which takes this
+	// long and returns at once: its figures appear in Noise. EBUSY while one
+	// runs there.
+	Measure(ID, time.Duration) error
 	// Do switches a core.
 	Do(ID, Op) error
 	// Launch starts a program with its threads on these slots from their
@@ -128,10 +132,22 @@ type Driver interface {
 type Rate struct{ User, Sys, IRQ, Idle int }
 
 // Noise is what interrupts a program on a core, per second over the last
-// sampling period; -1 is unknown. Measured figures are zero until measured.
+// sampling period; -1 is unknown.
 type Noise struct {
 	Ticks, Interrupts, SoftIRQs, Reschedules, Calls, TLB, Switches float64
 	Steal                                                          int // permille
+	Probe                                                          Probe
+}
+
+// A Probe is what a program of fixed work found on a core: it did the same
+// small piece of work again and again, and timed each. The zero Probe is none.
+type Probe struct {
+	Began       time.Time
+	Took        time.Duration // 0: it still runs
+	Pieces      int
+	Least, Most time.Duration // that a piece took
+	Hits        int           // pieces that took half as long again as the least, or longer
+	Lost        time.Duration // what the pieces took beyond the least, all together
 }
 
 // A Job is a launched program. Its methods may be called from any goroutine.

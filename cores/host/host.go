@@ -71,6 +71,7 @@ type Driver struct {
 
 	online  onlineSet
 	sampler sampler
+	probes  probes
 	foreign foreign
 	paths   paths
 	groups  groups

@@ -65,7 +65,7 @@ func openSource(path ...string) source {
 	if err != nil {
 		return source{}
 	}
-	return source{f: f, buf: make([]byte, 0, 16<<10)}
+	return source{f: f}
 }
 
 // read returns the whole text; false if there is none. It is the source's
@@ -77,7 +77,7 @@ func (s *source) read() ([]byte, bool) {
 	b := s.buf[:0]
 	for {
 		if cap(b)-len(b) < 4<<10 {
-			b = append(b, make([]byte, cap(b))...)[:len(b)]
+			b = append(b, make([]byte, max(cap(b), 16<<10))...)[:len(b)]
 		}
 		n, err := s.f.ReadAt(b[len(b):cap(b)], int64(len(b)))
 		b = b[:len(b)+n]
@@ -266,6 +266,7 @@ func (d *Driver) Noise(id cores.ID) (cores.Noise, error) {
 		TLB:         per(s.irqs, now.tlb, last.tlb),
 		Switches:    per(s.schedstat, s.now.switches, s.last.switches),
 		Steal:       steal(&s.now.stats[cpu], &s.last.stats[cpu]),
+		Probe:       d.probes.of(id),
 	}, nil
 }
 
