@@ -190,7 +190,7 @@ func common(a, b []cores.ID) []cores.ID {
 }
 
 // needs returns those of the cores taken that a shared claim must be left: all
-// that it could use but as many as it can spare.
+// that it could use but as many as it can spare. It is left where it is if it can.
 func (s *Scheduler) needs(cl *claim, taken []cores.ID) []cores.ID {
 	r := s.ask(cl, &cl.r, s.leaving())
 	v := s.policyView()
@@ -206,6 +206,12 @@ func (s *Scheduler) needs(cl *claim, taken []cores.ID) []cores.ID {
 			usable = append(usable, id)
 		}
 	}
+	if len(usable) == 0 {
+		return common(taken, cl.cores)
+	}
+	slices.SortStableFunc(usable, func(a, b cores.ID) int {
+		return slices.Index(cl.cores, a) - slices.Index(cl.cores, b) // -1: it is not there
+	})
 	spare := rest + len(usable) - r.Min
 	return usable[max(0, min(spare, len(usable)-1)):]
 }
@@ -258,16 +264,16 @@ func (s *Scheduler) check(u *sys.User, r Request) error {
 
 // fits says how many cores fit a request: "6 application cores that fit (on 0-7, node 0)".
 func fits(n int, r Request) string {
-	what := "core"
+	what, fit := "core", " that fit ("
 	if r.exclusive() {
 		what = "application core"
 	}
-	if n != 1 {
-		what += "s"
+	if n == 1 {
+		fit = " that fits ("
 	}
-	text := fmt.Sprintf("%d %s", n, what)
+	text := counted(n, what)
 	if limits := limits(r); limits != "" {
-		text += " that fit (" + limits + ")"
+		text += fit + limits + ")"
 	}
 	return text
 }
