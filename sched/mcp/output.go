@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -14,20 +13,20 @@ import (
 	"warren/fs/sys"
 )
 
-// The names of a process's output files in its state directory.
+// The names of a process's output files, behind the base of their path.
 const (
 	stdoutName = "stdout"
 	stderrName = "stderr"
 )
 
-// output is where a program's output goes: a directory with a file for each
-// of stdout and stderr, which the program itself appends to. Its lock comes
-// before a Follow's and the watcher's.
+// output is where a program's output goes: a file for each of stdout and
+// stderr, which the program itself appends to.
 type output struct {
 	watcher *watcher
 
 	mu      sync.Mutex
-	dir     string // "" until the process was started
+	base    string // of the files' paths; "" until the process was started
+	opens   int    // files open for reading
 	over    bool   // the program has ended: the files are all that there will be
 	follows []*Follow
 	watch   int32 // of stdout while it is followed
@@ -35,25 +34,26 @@ type output struct {
 }
 
 // begin says where the files are, which exist by now.
-func (o *output) begin(dir string) {
+func (o *output) begin(base string) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.dir = dir
-	// Without a watch the readers would wait for the end; they opened when
-	// there was nothing to watch, so this is the first time it can fail.
-	if err := o.startWatch(); err != nil {
-		for _, f := range o.follows {
-			f.fail(err)
-		}
+	o.base = base
+	err, follows := o.startWatch(), slices.Clone(o.follows)
+	o.mu.Unlock()
+	if err == nil {
+		return
+	}
+	for _, f := range follows { // they would wait for the end
+		f.fail(err)
 	}
 }
 
-// abort is begin undone: the program did not start.
-func (o *output) abort() {
+// abort is begin undone. It reports whether nobody has the files open.
+func (o *output) abort() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.stopWatch()
-	o.dir = ""
+	o.base = ""
+	return o.opens == 0
 }
 
 // finish says that the files are complete, and lets the followers go on to
@@ -70,10 +70,10 @@ func (o *output) finish() {
 }
 
 func (o *output) startWatch() (err error) {
-	if len(o.follows) == 0 || o.dir == "" || o.over || o.watched {
+	if len(o.follows) == 0 || o.base == "" || o.over || o.watched {
 		return nil
 	}
-	o.watch, err = o.watcher.add(filepath.Join(o.dir, stdoutName), o)
+	o.watch, err = o.watcher.add(o.base+"."+stdoutName, o)
 	o.watched = err == nil
 	return err
 }
@@ -95,24 +95,35 @@ func (o *output) wake() {
 	}
 }
 
-// open opens a file for reading; fs.ErrNotExist before the start.
+// open opens a file for reading; nil before the start.
 func (o *output) open(name string) (*os.File, error) {
 	o.mu.Lock()
-	dir := o.dir
-	o.mu.Unlock()
-	if dir == "" {
-		return nil, os.ErrNotExist
+	defer o.mu.Unlock()
+	if o.base == "" {
+		return nil, nil
 	}
-	return os.Open(filepath.Join(dir, name))
+	f, err := os.Open(o.base + "." + name)
+	if err == nil {
+		o.opens++
+	}
+	return f, err
+}
+
+// close closes what open opened.
+func (o *output) close(f *os.File) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.opens--
+	return f.Close()
 }
 
 // size is that of a file, 0 before the start.
 func (o *output) size(name string) int64 {
 	o.mu.Lock()
-	dir := o.dir
+	base := o.base
 	o.mu.Unlock()
 	var st unix.Stat_t
-	if dir == "" || unix.Stat(filepath.Join(dir, name), &st) != nil {
+	if base == "" || unix.Stat(base+"."+name, &st) != nil {
 		return 0
 	}
 	return st.Size
@@ -174,9 +185,6 @@ func (l *Log) open() (*os.File, error) {
 		return l.file, nil
 	}
 	f, err := l.out.open(l.name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fileError(err)
 	}
@@ -191,7 +199,9 @@ func (l *Log) Close() error {
 	if l.file == nil {
 		return nil
 	}
-	return l.file.Close()
+	f := l.file
+	l.file = nil
+	return l.out.close(f)
 }
 
 // followChunk is the most that one read of follow gives, in bytes.

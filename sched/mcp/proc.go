@@ -11,7 +11,8 @@
 // while the scheduler or the driver is asked, and by Granted, which the
 // scheduler calls with no lock held), Set.mu, Proc.mu (what the process is;
 // held for moments, and while events are sent), then the locks of a process's
-// parts: input, output, Follow, watcher, ending, feed; then the front end's.
+// parts: input, ending, feed, and for output Follow, Log, output, watcher; then
+// the front end's.
 // Nothing that a reader of files needs is behind Proc.op, so a program may be
 // launched from a path on our own mount.
 package mcp
@@ -63,8 +64,10 @@ type Proc struct {
 	end   ending
 	feed  feed.Feed
 
-	op     sync.Mutex
-	serial uint64 // of the last grant that was applied
+	op       sync.Mutex
+	serial   uint64 // of the last grant that was applied
+	slot     int    // of the state directory; -1: none
+	slotUser uint32
 
 	mu      sync.Mutex
 	state   State
@@ -79,7 +82,6 @@ type Proc struct {
 	usage   cores.Usage
 	started time.Time
 	load    load
-	dir     string // its part of the state directory; "": none
 
 	launching bool  // the driver is starting the program
 	signals   []int // sent while launching
@@ -103,7 +105,7 @@ const (
 )
 
 func newProc(s *Set, meta *sys.Meta, u *sys.User) *Proc {
-	p := &Proc{set: s, meta: meta, user: u, owner: kern.Owner{Proc: meta.Name, Serial: meta.Serial}}
+	p := &Proc{set: s, meta: meta, user: u, slot: -1, owner: kern.Owner{Proc: meta.Name, Serial: meta.Serial}}
 	p.conf = config{
 		dir:   defaultDir,
 		req:   sched.Request{Min: 1, Max: 1, Near: -1, Node: -1},

@@ -26,7 +26,7 @@ const patience = 20 * time.Second
 // A rig is a machine with processes. Its end checks that nothing is left.
 type rig struct {
 	*mcp.Set
-	t     *testing.T
+	t     testing.TB
 	sched *sched.Scheduler
 	fake  *coretest.FakeDriver // nil on a real machine
 	dir   string
@@ -40,7 +40,7 @@ func fakeRig(t *testing.T, n int) *rig {
 	return r
 }
 
-func newRig(t *testing.T, d cores.Driver, dir string) *rig {
+func newRig(t testing.TB, d cores.Driver, dir string) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir}
 	m := kern.New(d, kern.Options{})
@@ -175,7 +175,7 @@ func (c *call) interrupt() {
 }
 
 // text waits for what a read gets.
-func (c *call) text(t *testing.T) string {
+func (c *call) text(t testing.TB) string {
 	t.Helper()
 	c.wait(t)
 	if c.err != nil {
@@ -184,7 +184,7 @@ func (c *call) text(t *testing.T) string {
 	return c.data
 }
 
-func (c *call) wait(t *testing.T) {
+func (c *call) wait(t testing.TB) {
 	t.Helper()
 	select {
 	case <-c.done:

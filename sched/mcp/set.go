@@ -74,7 +74,6 @@ func NewSet(cfg Config) (*Set, error) {
 	if err := s.state.open(cfg.StateDir); err != nil {
 		return nil, err
 	}
-	s.serial = s.state.highest
 	return s, nil
 }
 
@@ -241,8 +240,8 @@ func (s *Set) Halt() {
 			s.Log.Warn("halt", "proc", p.meta.Name, "err", err)
 		}
 	}
-	s.state.clear()
 	s.Close()
+	s.state.clear()
 }
 
 // killAll sends a signal to all that run, and waits for their end for a while.

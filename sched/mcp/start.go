@@ -159,7 +159,9 @@ func (p *Proc) launch(g sched.Grant, next []vcore) error {
 
 // launched makes the process one that runs.
 func (p *Proc) launched(job cores.Job, g sched.Grant, next []vcore) {
-	p.set.record(p, job.PID())
+	if err := p.set.state.record(p.slot, job.PID(), p.meta.Name, p.Exec()); err != nil {
+		p.set.Log.Warn("program not recorded", "proc", p.meta.Name, "err", err)
+	}
 	p.mu.Lock()
 	p.job, p.state, p.launching = job, Running, false
 	p.started, p.tier, p.reason = time.Now(), g.Tier, ""

@@ -18,23 +18,43 @@ import (
 	"warren/fs/sys"
 )
 
-// stateDir is the folder of the state directory in which each process that
-// was started has a folder, named by its serial: its output, and a record of
-// its program, from which a later server sees what still runs.
+// stateDir is the folder of the state directory in which programs' output is.
+// A process that was started has a slot: the files N.stdout and N.stderr, and
+// a record of its program in the file jobs, at N times the record's size, from
+// which a later server sees what still runs.
+//
+// To make and unlink files is what a start costs most, and file systems punish
+// those who do both quickly. So the files of a removed process are used again,
+// emptied, for the next process of the same user: what a program may have kept
+// open, it shares with itself.
 type stateDir struct {
 	path      string
 	lock      *os.File // the folder, locked against other servers
-	highest   uint64   // serial that is in use
+	jobs      *os.File
 	leftovers []string
+
+	mu     sync.Mutex
+	next   int   // the first slot that was never used
+	free   []int // slots without files
+	spare  map[uint32][]int
+	spares int // in all of spare
 }
 
-// recordName is the file with the record: pid, start time, name, arguments.
-const recordName = "job"
+const (
+	jobsName   = "jobs"
+	recordSize = 256
+	maxSpares  = 64
+)
 
 // open makes the folder and takes it, finds what runs, and removes what an
 // earlier server left of programs that have ended.
 func (d *stateDir) open(base string) (err error) {
-	d.path = filepath.Join(base, "procs")
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	d.path, d.spare = filepath.Join(base, "procs"), make(map[uint32][]int)
 	// Programs run as other users: they reach their files by descriptors only.
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return fmt.Errorf("state directory: %w", err)
@@ -43,81 +63,138 @@ func (d *stateDir) open(base string) (err error) {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		d.lock.Close()
 		return sys.Errorf(syscall.EBUSY, "state directory %s: another server has it (give each its own with -state)", base)
+	}
+	if d.jobs, err = os.OpenFile(filepath.Join(d.path, jobsName), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return fmt.Errorf("state directory: %w", err)
 	}
 	names, err := d.lock.Readdirnames(-1)
 	if err != nil {
-		d.close()
 		return fmt.Errorf("state directory: %w", err)
 	}
 	for _, name := range names {
-		d.found(name)
+		number, isOut := strings.CutSuffix(name, "."+stdoutName)
+		if n, err := strconv.Atoi(number); isOut && err == nil {
+			d.found(n)
+		}
 	}
 	return nil
 }
 
-// found looks at a folder of an earlier server's process.
-func (d *stateDir) found(name string) {
-	serial, err := strconv.ParseUint(name, 10, 32)
-	if err != nil {
-		return // not ours
-	}
-	dir := filepath.Join(d.path, name)
-	if line, alive := readRecord(dir); alive {
-		d.highest = max(d.highest, serial)
-		d.leftovers = append(d.leftovers, line+" (output in "+dir+")")
+// found looks at a slot of an earlier server.
+func (d *stateDir) found(n int) {
+	if line, alive := d.recorded(n); alive {
+		d.next = max(d.next, n+1)
+		d.leftovers = append(d.leftovers, line+" (output in "+d.base(n)+".*)")
 		return
 	}
-	_ = removeDir(dir) // what cannot be removed is in nobody's way: see make
+	_ = d.remove(n) // what cannot be removed is in nobody's way: it is used again
 }
 
-// make makes a process's folder.
-func (d *stateDir) make(serial uint64) (string, error) {
-	dir := filepath.Join(d.path, strconv.FormatUint(serial, 10))
-	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, os.ErrExist) {
-		_ = removeDir(dir)
-		err = os.Mkdir(dir, 0o700)
+// base is the path of a slot's files, but for their names.
+func (d *stateDir) base(n int) string { return filepath.Join(d.path, strconv.Itoa(n)) }
+
+// take takes a slot for a process of this user.
+func (d *stateDir) take(uid uint32) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if list := d.spare[uid]; len(list) > 0 {
+		d.spares--
+		n, d.spare[uid] = list[len(list)-1], list[:len(list)-1]
+		return n
 	}
-	return dir, err
+	if last := len(d.free) - 1; last >= 0 {
+		n, d.free = d.free[last], d.free[:last]
+		return n
+	}
+	d.next++
+	return d.next - 1
 }
 
-// clear removes the folder itself if no program's output is in it.
-func (d *stateDir) clear() { _ = os.Remove(d.path) }
+// give gives a slot back. Its files are kept, empty, for the user's next
+// process, unless they may still be read.
+func (d *stateDir) give(n int, uid uint32, again bool) error {
+	base := d.base(n)
+	again = again && os.Truncate(base+"."+stdoutName, 0) == nil && os.Truncate(base+"."+stderrName, 0) == nil
+	d.mu.Lock()
+	if again && d.spares < maxSpares && d.spare != nil {
+		defer d.mu.Unlock()
+		d.spares++
+		d.spare[uid] = append(d.spare[uid], n)
+		return nil
+	}
+	d.mu.Unlock()
+	err := d.remove(n)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free = append(d.free, n)
+	return err
+}
 
-func (d *stateDir) close() { d.lock.Close() }
-
-// removeDir removes a process's folder. Only files that we made are in it.
-func removeDir(dir string) error {
-	for _, name := range []string{stdoutName, stderrName, recordName} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+// remove removes a slot's files.
+func (d *stateDir) remove(n int) error {
+	var first error
+	for _, name := range []string{stdoutName, stderrName} {
+		if err := os.Remove(d.base(n) + "." + name); err != nil && !errors.Is(err, os.ErrNotExist) && first == nil {
+			first = err
 		}
 	}
-	return os.Remove(dir)
+	return first
 }
 
-// record writes down which program is the process's. Where that fails a later
-// server will not know it, which does not harm this one.
-func (s *Set) record(p *Proc, pid int) {
+// clear removes the folder, if no program's output is in it.
+func (d *stateDir) clear() {
+	if len(d.leftovers) == 0 {
+		_ = os.Remove(filepath.Join(d.path, jobsName))
+		_ = os.Remove(d.path)
+	}
+}
+
+// close gives the folder up, without the files that nobody uses.
+func (d *stateDir) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, list := range d.spare {
+		for _, n := range list {
+			_ = d.remove(n)
+		}
+	}
+	d.spare = nil
+	for _, f := range []*os.File{d.jobs, d.lock} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	d.jobs, d.lock = nil, nil
+}
+
+// record writes down which program is a slot's: pid, start time, process,
+// arguments, as far as there is room. Where that fails a later server will not
+// know of it, which does not harm this one.
+func (d *stateDir) record(n, pid int, name string, args []string) error {
 	start := startTime(pid)
 	if start == "" {
-		return // it has ended already
+		return nil // it has ended already
 	}
-	text := fmt.Appendf(nil, "%d %s %s %s\n", pid, start, p.meta.Name, strings.Join(p.Exec(), " "))
-	if err := os.WriteFile(filepath.Join(p.folder(), recordName), text, 0o600); err != nil {
-		s.Log.Warn("process not recorded", "proc", p.meta.Name, "err", err)
+	text := fmt.Appendf(make([]byte, 0, recordSize), "%d %s %s %s", pid, start, name, strings.Join(args, " "))
+	text = append(text[:min(len(text), recordSize-1)], '\n')
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.jobs == nil {
+		return os.ErrClosed
 	}
+	_, err := d.jobs.WriteAt(append(text, make([]byte, recordSize-len(text))...), int64(n)*recordSize)
+	return err
 }
 
-// readRecord tells of the program of a folder, and whether it still runs.
-func readRecord(dir string) (line string, alive bool) {
-	text, err := os.ReadFile(filepath.Join(dir, recordName))
-	if err != nil {
+// recorded tells of the program of a slot, and whether it still runs.
+func (d *stateDir) recorded(n int) (line string, alive bool) {
+	b := make([]byte, recordSize)
+	if _, err := d.jobs.ReadAt(b, int64(n)*recordSize); err != nil {
 		return "", false
 	}
-	fields := strings.SplitN(strings.TrimSuffix(string(text), "\n"), " ", 4)
+	text, _, _ := strings.Cut(string(b), "\n")
+	fields := strings.SplitN(text, " ", 4)
 	if len(fields) < 4 {
 		return "", false
 	}
@@ -125,7 +202,7 @@ func readRecord(dir string) (line string, alive bool) {
 	if err != nil || startTime(pid) != fields[1] {
 		return "", false
 	}
-	return fmt.Sprintf("%s (pid %d) runs on: %s", fields[2], pid, fields[3]), true
+	return fmt.Sprintf("%s (pid %d) runs on: %s", fields[2], pid, strings.ToValidUTF8(fields[3], "")), true
 }
 
 // startTime is when a Linux process was started, in ticks since boot, as its
@@ -149,15 +226,10 @@ type files struct {
 	input                 *os.File // ours
 }
 
-// openFiles makes the program's folder and files.
+// openFiles takes a slot for the program and opens its files.
 func (p *Proc) openFiles() (f files, err error) {
-	dir, err := p.set.state.make(p.meta.Serial)
-	if err != nil {
-		return f, fileError(err)
-	}
-	p.mu.Lock()
-	p.dir = dir
-	p.mu.Unlock()
+	u, d := p.User(), &p.set.state
+	p.slot, p.slotUser = d.take(u.UID), u.UID
 	defer func() {
 		if err != nil {
 			f.closeChild()
@@ -165,28 +237,33 @@ func (p *Proc) openFiles() (f files, err error) {
 			err = fileError(err)
 		}
 	}()
-	u := p.User()
-	if f.stdout, err = openOutput(dir, stdoutName, u); err != nil {
+	base := d.base(p.slot)
+	if f.stdout, err = openOutput(base+"."+stdoutName, u); err != nil {
 		return f, err
 	}
-	if f.stderr, err = openOutput(dir, stderrName, u); err != nil {
+	if f.stderr, err = openOutput(base+"."+stderrName, u); err != nil {
 		return f, err
 	}
 	if f.stdin, f.input, err = inputPipe(); err != nil {
 		return f, err
 	}
-	p.out.begin(dir)
+	p.out.begin(base)
 	return f, nil
 }
 
-// openOutput makes a log. It is the user's, so that programs can open
+// openOutput opens a log, which is the user's own, so that programs can open
 // /dev/stdout.
-func openOutput(dir, name string, u *sys.User) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil || int(u.UID) == os.Geteuid() {
-		return f, err
+func openOutput(path string, u *sys.User) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	if err := f.Chown(int(u.UID), int(u.GID)); err != nil {
+	var st unix.Stat_t
+	err = unix.Fstat(int(f.Fd()), &st)
+	if err == nil && st.Uid != u.UID {
+		err = f.Chown(int(u.UID), int(u.GID))
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -216,26 +293,16 @@ func (f files) closeChild() {
 	}
 }
 
-// folder returns the process's part of the state directory.
-func (p *Proc) folder() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dir
-}
-
-// dropFiles removes the process's part of the state directory.
+// dropFiles gives the process's slot back, with all output.
 func (p *Proc) dropFiles() {
-	p.mu.Lock()
-	dir := p.dir
-	p.dir = ""
-	p.mu.Unlock()
-	p.out.abort()
-	if dir == "" {
+	unread := p.out.abort()
+	if p.slot < 0 {
 		return
 	}
-	if err := removeDir(dir); err != nil {
+	if err := p.set.state.give(p.slot, p.slotUser, unread); err != nil {
 		p.set.Log.Warn("output not removed", "proc", p.meta.Name, "err", err)
 	}
+	p.slot = -1
 }
 
 // standardPath is where programs are found that were given no PATH.
