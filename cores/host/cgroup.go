@@ -103,11 +103,8 @@ func sweep(parent string) {
 
 // removeTree removes a cgroup and those below it, as far as they are empty.
 func removeTree(dir string) error {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if e.IsDir() {
-			removeTree(filepath.Join(dir, e.Name()))
-		}
+	for _, below := range cgroupsBelow(dir) {
+		removeTree(below)
 	}
 	return unix.Rmdir(dir)
 }
@@ -167,10 +164,25 @@ func (g *cgroup) pids(int) []int {
 			out = append(out, n)
 		}
 	}
-	entries, _ := filepath.Glob(filepath.Join(g.dir, "*", "cgroup.procs"))
-	for _, path := range entries {
-		below := cgroup{dir: filepath.Dir(path)}
-		out = append(out, below.pids(0)...)
+	for _, below := range cgroupsBelow(g.dir) {
+		out = append(out, (&cgroup{dir: below}).pids(0)...)
+	}
+	return out
+}
+
+// cgroupsBelow lists the cgroups in a cgroup. Mostly there are none, which its
+// link count tells.
+func cgroupsBelow(dir string) []string {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil || st.Nlink <= 2 {
+		return nil
+	}
+	var out []string
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
 	}
 	return out
 }

@@ -31,12 +31,15 @@ type busyTask struct {
 // busyEnough is the least permille of a CPU that is worth telling: five ticks of a second.
 const busyEnough = 50
 
+// leastSpan is the least time to look over: Linux counts in ticks of 10 ms.
+const leastSpan = 100 * tick
+
 // Foreign tells of busy tasks on these cores that are not ours.
 func (d *Driver) Foreign(ids []cores.ID) []string {
 	f := &d.foreign
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := time.Now(); now.Sub(f.when) >= d.period {
+	if now := time.Now(); now.Sub(f.when) >= max(d.period, leastSpan) {
 		f.scan(now, d.groups.owns)
 	}
 	onCPU := map[int]cores.ID{}
@@ -64,7 +67,7 @@ func (f *foreign) scan(now time.Time, ours func(pid int) bool) {
 		if before, ok := last[key]; ok && over > span {
 			used, over = st.used-before, span
 		}
-		return int(used * 1000 / max(over, 100*tick))
+		return int(used * 1000 / max(over, leastSpan))
 	}
 	proc := filepath.Join(f.root, "proc")
 	for _, pid := range numbers(proc) {

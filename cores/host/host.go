@@ -40,11 +40,14 @@ package host
 
 import (
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"warren/cores"
 )
@@ -115,6 +118,8 @@ func Open(o Options) (*Driver, error) {
 		d.name += ",cores=" + strconv.Itoa(o.Slots)
 		d.infos, d.slots = layOver(topo.infos, o.Slots), true
 	}
+	// Programs get three files and nothing that this process was started with.
+	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	d.online.open(root, len(d.infos))
 	d.sampler.open(root, topo.limit, o.Period)
 	d.foreign.root = root

@@ -23,7 +23,7 @@ func (d *Driver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) 
 	if len(p.Args) == 0 || p.Args[0] == "" {
 		return nil, sys.Errorf(syscall.EINVAL, "exec: no program")
 	}
-	cred, err := credential(p.User)
+	cred, err := credential(os.Geteuid(), p.User)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +82,7 @@ func (d *Driver) fd(f *os.File) uintptr {
 }
 
 // credential is what the program must become; nil: it is what the server is.
-func credential(u *sys.User) (*syscall.Credential, error) {
-	me := os.Geteuid()
+func credential(me int, u *sys.User) (*syscall.Credential, error) {
 	switch {
 	case u == nil || int(u.UID) == me && !u.None:
 		return nil, nil

@@ -23,7 +23,9 @@ func number(b []byte, i int) (n int64, next int, ok bool) {
 	}
 	start := i
 	for i < len(b) && b[i]-'0' < 10 {
-		n = n*10 + int64(b[i]-'0')
+		if n < 1<<59 { // beyond it is no count, but must not become negative
+			n = n*10 + int64(b[i]-'0')
+		}
 		i++
 	}
 	return n, i, i > start

@@ -23,7 +23,7 @@ type paths struct {
 var localTypes = map[string]bool{
 	"ext2": true, "ext3": true, "ext4": true, "xfs": true, "btrfs": true, "f2fs": true, "bcachefs": true,
 	"zfs": true, "vfat": true, "exfat": true, "iso9660": true, "squashfs": true, "erofs": true,
-	"tmpfs": true, "ramfs": true, "rootfs": true, "devtmpfs": true, "overlay": true, "proc": true, "sysfs": true,
+	"tmpfs": true, "ramfs": true, "rootfs": true, "devtmpfs": true, "overlay": true, "virtiofs": true, "proc": true, "sysfs": true,
 }
 
 // isLocal reports whether path, which is absolute, stays on one local file
