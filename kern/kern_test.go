@@ -180,7 +180,9 @@ func TestSwitchedByAnotherHand(t *testing.T) {
 	d.SetOnline(0, false)
 	d.SetOnline(1, true)
 	d.SetOnline(3, false)
-	m.Look()
+	for id := range cores.ID(4) {
+		m.Look(id)
+	}
 	if v := m.View(); v.Core(0).Online || !v.Core(1).Online {
 		t.Errorf("core 0: %+v, core 1: %+v", v.Core(0), v.Core(1))
 	}

@@ -125,13 +125,11 @@ func (m *Machine) held(id cores.ID) (owner, prov Owner) {
 // Events tells of every change: `time kind object detail`.
 func (m *Machine) Events() *feed.Feed { return &m.events }
 
-// Look has the kernels see whether their cores were switched by somebody else,
-// as root may on Linux. Agreements look at their own cores.
-func (m *Machine) Look() {
-	for c := range m.View().All() {
-		if !c.Outside && c.Online != m.driver.Online(c.ID) {
-			m.order(c.ID, message{kind: look})
-		}
+// Look has a core's kernel see whether somebody else switched the core, as
+// root may on Linux. Agreements look at their own cores.
+func (m *Machine) Look(id cores.ID) {
+	if c := m.View().at(id); !c.Outside && c.Online != m.driver.Online(id) {
+		m.order(id, message{kind: look})
 	}
 }
 
