@@ -5,8 +5,10 @@ import (
 	"strconv"
 	"time"
 
+	"warren/cores"
 	"warren/fs"
 	"warren/fs/sys"
+	"warren/kern"
 )
 
 // root is the machine as a whole.
@@ -23,8 +25,18 @@ type root struct {
 func newRoot(cfg Config, env *fs.Env) *root {
 	r := &root{Config: cfg, meta: fixed("/", 0), env: env, started: time.Now()}
 	r.help = appendHelp(nil, Manual())
+	r.cores = newCores(cfg.Kern, cfg.Sched.Switch, r.tier)
 	r.procs, r.chans = newProcs(cfg.Procs), newChans(cfg.Chans)
+	r.sched = newSched(cfg.Sched, len(cfg.Kern.Driver().Cores()))
 	return r
+}
+
+// tier is what the host does for a claimed core: its programs are pinned to it.
+func (r *root) tier(id cores.ID) string {
+	if r.Kern.View().Core(id).Owner == (kern.Owner{}) {
+		return "-"
+	}
+	return "pinned"
 }
 
 func (r *root) Meta() *sys.Meta { return r.meta }
@@ -61,7 +73,7 @@ func rootDir() *fs.Dir[*root] {
 				Doc:    "The last 100 errors of the reader's own user, newest last.",
 				Format: "time pid path verb 'text'",
 			},
-			{Name: "cores", Perm: 0o755, Kind: fs.Directory, Doc: "The cores.", Sub: func(r *root, up fs.Node) fs.Node { return r.cores(up) }, Has: func(r *root) bool { return r.cores != nil }},
+			{Name: "cores", Perm: 0o755, Kind: fs.Directory, Doc: "The cores.", Sub: func(r *root, up fs.Node) fs.Node { return r.cores(up) }},
 			{Name: "procs", Perm: 0o777, Kind: fs.Directory, Doc: "The many-core processes.", Sub: func(r *root, up fs.Node) fs.Node { return r.procs(up) }},
 			{Name: "chans", Perm: 0o777, Kind: fs.Directory, Doc: "The channels.", Sub: func(r *root, up fs.Node) fs.Node { return r.chans(up) }},
 			{Name: "sched", Perm: 0o755, Kind: fs.Directory, Doc: "The scheduler.", Sub: func(r *root, up fs.Node) fs.Node { return r.sched(up) }, Has: func(r *root) bool { return r.sched != nil }},
@@ -132,5 +144,5 @@ func appendInt(b []byte, key string, n int) []byte {
 
 // Manual returns the tables of the whole tree, for help and the manual page.
 func Manual() []fs.DirDoc {
-	return slices.Concat([]fs.DirDoc{rootDir().Describe()}, procsDocs(), chansDocs())
+	return slices.Concat([]fs.DirDoc{rootDir().Describe()}, coresDocs(), procsDocs(), chansDocs(), schedDocs())
 }

@@ -56,6 +56,8 @@ func rootCommand() *cobra.Command {
 		serveCommand(),
 		demoCommand(),
 		docsCommand(),
+		benchCommand(),
+		benchEchoCommand(),
 	)
 	return root
 }
