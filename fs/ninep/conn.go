@@ -92,7 +92,7 @@ func (c *conn) next() ([]byte, error) {
 	for {
 		n, err := c.buffered()
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, c.flush(1, false))
 		}
 		if n > 0 {
 			frame := c.in[c.got : c.got+n]

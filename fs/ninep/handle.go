@@ -33,7 +33,10 @@ func (c *conn) handle(frame []byte) {
 
 // dispatch fills c.r, or returns the error to answer with.
 func (c *conn) dispatch() error {
-	if !c.version && c.m.Type != Tversion {
+	switch {
+	case c.m.Type&1 != 0:
+		return sys.Errorf(syscall.EPROTO, "%v is not a request", c.m.Type)
+	case !c.version && c.m.Type != Tversion:
 		return sys.Errorf(syscall.EPROTO, "%v before Tversion", c.m.Type)
 	}
 	switch c.m.Type {

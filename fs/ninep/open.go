@@ -86,7 +86,7 @@ func (c *conn) openFid(f *fid, flags fs.Flags) error {
 	f.stream = f.qid.Kind == fs.Stream
 	f.dirOff, f.dirNext = 0, 0
 	f.iounit = c.msize - IOSize
-	if f.continues() {
+	if f.stream && f.continues() {
 		f.iounit-- // so that a read of this size is known to come from a client that goes by it
 	}
 	c.r.Qid, c.r.Iounit = wireQid(f.qid), f.iounit

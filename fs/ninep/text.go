@@ -39,7 +39,14 @@ func appendText(b []byte, p any) []byte {
 	case *[]byte:
 		return strconv.AppendQuote(b, string(*v))
 	case *[]string:
-		return append(b, strings.ReplaceAll(fmt.Sprintf("%q", *v), " ", ",")...)
+		b = append(b, '[')
+		for i, name := range *v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendQuote(b, name)
+		}
+		return append(b, ']')
 	case *[]Qid:
 		b = append(b, '[')
 		for i := range *v {
