@@ -61,7 +61,7 @@ func procSettings() []fs.Verb[*mcp.Proc] {
 		{
 			Name: "on", Args: "SET|any", Doc: "Only these cores.",
 			Parse: func(w []string) (procAction, error) {
-				return parseSet(w[0], anyWord, func(_ *fs.Call, p *mcp.Proc, set cores.Set) error { return p.SetOn(set) })
+				return parseSet("on", w[0], anyWord, func(_ *fs.Call, p *mcp.Proc, set cores.Set) error { return p.SetOn(set) })
 			},
 			Dump: func(p *mcp.Proc) []string {
 				if on := p.Request().On; len(on) > 0 {
@@ -111,7 +111,7 @@ func procSettings() []fs.Verb[*mcp.Proc] {
 		{
 			Name: "prov", Args: "SET|none", Doc: "A standing claim on exactly these cores, from now until the process is done.",
 			Parse: func(w []string) (procAction, error) {
-				return parseSet(w[0], "none", func(c *fs.Call, p *mcp.Proc, set cores.Set) error { return p.SetProv(c.User(), set) })
+				return parseSet("prov", w[0], "none", func(c *fs.Call, p *mcp.Proc, set cores.Set) error { return p.SetProv(c.User(), set) })
 			},
 			Dump: func(p *mcp.Proc) []string {
 				if prov := p.Prov(); len(prov) > 0 {
@@ -227,7 +227,7 @@ func coresText(r sched.Request) string {
 
 // parseSet reads a set of cores, or the word for none. Which cores there are
 // is found when it is done.
-func parseSet(word, none string, do func(*fs.Call, *mcp.Proc, cores.Set) error) (procAction, error) {
+func parseSet(verb, word, none string, do func(*fs.Call, *mcp.Proc, cores.Set) error) (procAction, error) {
 	if word == none {
 		return func(c *fs.Call, p *mcp.Proc) error { return do(c, p, nil) }, nil
 	}
@@ -237,7 +237,7 @@ func parseSet(word, none string, do func(*fs.Call, *mcp.Proc, cores.Set) error) 
 	return func(c *fs.Call, p *mcp.Proc) error {
 		set, err := cores.ParseSet(word, p.Cores())
 		if err != nil {
-			return err
+			return sys.Errorf(sys.Errno(err), "%s: %v", verb, err)
 		}
 		return do(c, p, set)
 	}, nil

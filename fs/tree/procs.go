@@ -376,4 +376,3 @@ func (l *logFile) Read(c *fs.Call, off int64) {
 func (l *logFile) Write(c *fs.Call, _ []byte, _ int64) { c.Fail(sys.ErrNotOpen) }
 
 func (l *logFile) Close() { l.log.Close() }
-
