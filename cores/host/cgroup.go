@@ -26,28 +26,46 @@ type cgroup struct {
 // basePrefix begins the names of drivers' cgroups; the server's pid follows.
 const basePrefix = "warren-"
 
-// ownCgroup is the cgroup v2 of this process, or why it cannot be used. On a
-// hybrid machine v2 is mounted beside v1's hierarchies and has no controllers,
-// which is all that is needed here.
-func ownCgroup() (dir, why string) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+// Cgroup tells in which cgroup v2 directory drivers make those of their jobs,
+// or why they can make none. On a hybrid machine v2 is mounted beside v1's
+// hierarchies and has no controllers, which is all that is needed here. root
+// is where /proc and /sys are.
+func Cgroup(root string) (dir, why string) {
+	mounts, err := os.ReadFile(filepath.Join(root, "proc/self/mountinfo"))
 	if err != nil {
 		return "", err.Error()
 	}
-	root := cgroup2Mount(string(mounts))
-	if root == "" {
+	mount := cgroup2Mount(string(mounts))
+	if mount == "" {
 		return "", "cgroup v2 is not mounted"
 	}
-	mine, err := os.ReadFile("/proc/self/cgroup")
+	mine, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
 		return "", err.Error()
 	}
-	for line := range strings.Lines(string(mine)) {
+	path, ok := ownPath(string(mine))
+	if !ok {
+		return "", "this process is in no cgroup v2"
+	}
+	dir = filepath.Join(root, mount, path)
+	// Who clones into a cgroup must be able to write that of the common ancestor.
+	if err := unix.Access(filepath.Join(dir, "cgroup.procs"), unix.W_OK); err != nil {
+		return "", fmt.Sprintf("%s is not ours to write (%v)", dir, err)
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLONE3, 0, 0, 0); errno == unix.ENOSYS || errno == unix.EPERM {
+		return "", "clone3 is not to be had (a container's seccomp filter?)"
+	}
+	return dir, ""
+}
+
+// ownPath is the v2 line of a /proc/PID/cgroup.
+func ownPath(text string) (string, bool) {
+	for line := range strings.Lines(text) {
 		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return filepath.Join(root, strings.TrimSpace(path)), ""
+			return strings.TrimSpace(path), true
 		}
 	}
-	return "", "this process is in no cgroup v2"
+	return "", false
 }
 
 // cgroup2Mount finds where a mountinfo has cgroup v2.
@@ -64,10 +82,6 @@ func cgroup2Mount(text string) string {
 
 // makeBase makes the driver's cgroup, or says why there can be none.
 func makeBase(parent string) (dir, why string) {
-	// Who clones into a cgroup must be able to write that of the common ancestor.
-	if err := unix.Access(filepath.Join(parent, "cgroup.procs"), unix.W_OK); err != nil {
-		return "", fmt.Sprintf("%s is not ours to write: %v", parent, err)
-	}
 	name := filepath.Join(parent, basePrefix+strconv.Itoa(os.Getpid()))
 	dir = name
 	for n := 1; ; n++ {

@@ -70,7 +70,7 @@ func (gs *groups) create(name string, serial uint64) (group, error) {
 // open makes the driver's cgroup. gs.mu is held.
 func (gs *groups) open() {
 	gs.marker = "WARREN_JOB=" + strconv.FormatInt(time.Now().UnixNano(), 36) + "."
-	parent, why := ownCgroup()
+	parent, why := Cgroup("/")
 	if why == "" {
 		sweep(parent)
 		gs.base, why = makeBase(parent)

@@ -434,7 +434,7 @@ func TestProgramsOutliveTheServer(t *testing.T) {
 // baseOf is the cgroup of the driver of a process, "" without cgroups.
 func baseOf(t *testing.T, pid int) string {
 	t.Helper()
-	parent, why := ownCgroup()
+	parent, why := Cgroup("/")
 	if why != "" {
 		return ""
 	}

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"math/bits"
 	"syscall"
 	"unsafe"
 
@@ -23,14 +22,6 @@ func (m *mask) add(cpu int) {
 
 func (m *mask) has(cpu int) bool {
 	return cpu >= 0 && cpu < maxCPU && m[cpu/64]&(1<<(cpu%64)) != 0
-}
-
-func (m *mask) count() int {
-	n := 0
-	for _, w := range m {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // affinity reads where a thread may run; 0 is the calling thread.

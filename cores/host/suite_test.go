@@ -120,7 +120,7 @@ func left() []string {
 			out = append(out, "child "+st.comm)
 		}
 	}
-	if parent, why := ownCgroup(); why == "" {
+	if parent, why := Cgroup("/"); why == "" {
 		dirs, _ := filepath.Glob(filepath.Join(parent, basePrefix+strconv.Itoa(os.Getpid())+"*"))
 		out = append(out, dirs...)
 	}
