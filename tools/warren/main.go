@@ -55,6 +55,7 @@ func rootCommand() *cobra.Command {
 		umountCommand(),
 		serveCommand(),
 		demoCommand(),
+		doctorCommand(),
 		docsCommand(),
 		benchCommand(),
 		benchEchoCommand(),
