@@ -27,6 +27,7 @@ func newRoot(cfg Config, env *fs.Env) *root {
 	r.help = appendHelp(nil, Manual())
 	r.cores = newCores(cfg.Kern, cfg.Sched.Switch, r.tier)
 	r.procs, r.chans = newProcs(cfg.Procs), newChans(cfg.Chans)
+	r.sched = newSched(cfg.Sched, cfg.Kern.View().Len())
 	r.sched = newSched(cfg.Sched, len(cfg.Kern.Driver().Cores()))
 	return r
 }
@@ -76,7 +77,7 @@ func rootDir() *fs.Dir[*root] {
 			{Name: "cores", Perm: 0o755, Kind: fs.Directory, Doc: "The cores.", Sub: func(r *root, up fs.Node) fs.Node { return r.cores(up) }},
 			{Name: "procs", Perm: 0o777, Kind: fs.Directory, Doc: "The many-core processes.", Sub: func(r *root, up fs.Node) fs.Node { return r.procs(up) }},
 			{Name: "chans", Perm: 0o777, Kind: fs.Directory, Doc: "The channels.", Sub: func(r *root, up fs.Node) fs.Node { return r.chans(up) }},
-			{Name: "sched", Perm: 0o755, Kind: fs.Directory, Doc: "The scheduler.", Sub: func(r *root, up fs.Node) fs.Node { return r.sched(up) }, Has: func(r *root) bool { return r.sched != nil }},
+			{Name: "sched", Perm: 0o755, Kind: fs.Directory, Doc: "The scheduler.", Sub: func(r *root, up fs.Node) fs.Node { return r.sched(up) }},
 		},
 	}
 }
