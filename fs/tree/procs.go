@@ -249,6 +249,9 @@ func appendProcStatus(p *mcp.Proc, b []byte) []byte {
 	b = appendWord(b, "gang", onOff(r.Gang))
 	b = appendWord(b, "prov", s.Prov.String())
 	b = appendWord(b, "exit", dash(s.Exit))
+	if s.State == mcp.Waiting {
+		s.Reason = p.WaitReason()
+	}
 	b = appendWord(b, "reason", dash(s.Reason))
 	b = append(appendInt(b, "grace_us ", int(s.Grace.Microseconds())), '\n')
 	b = appendWord(b, "pin", pinNames[s.Pin])
@@ -256,7 +259,7 @@ func appendProcStatus(p *mcp.Proc, b []byte) []byte {
 	b = append(appendInt(b, "user_us ", int(s.Usage.User.Microseconds())), '\n')
 	b = append(appendInt(b, "sys_us ", int(s.Usage.Sys.Microseconds())), '\n')
 	b = append(appendInt(b, "cpu_permille ", s.Load), '\n')
-	b = appendWord(b, "foreign", dash(strings.Join(s.Foreign, ", ")))
+	b = appendWord(b, "foreign", dash(strings.Join(p.Foreign(), ", ")))
 	return appendWord(b, "command", commandText(s.Args))
 }
 

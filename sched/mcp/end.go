@@ -107,6 +107,9 @@ func (p *Proc) Kill(sig int) error {
 	p.mu.Lock()
 	state, job := p.state, p.job
 	switch {
+	case state == Waiting && p.launching && len(p.signals) == maxSignal:
+		p.mu.Unlock()
+		return sys.Errorf(syscall.EAGAIN, "kill: %s is being started and has %d signals waiting", p.meta.Name, maxSignal)
 	case state == Waiting && p.launching:
 		p.signals = append(p.signals, sig)
 	case state == Waiting:

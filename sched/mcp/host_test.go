@@ -33,7 +33,9 @@ func hostRigIn(t *testing.T, dir string) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	return newRig(t, d, dir)
+	r := newRig(t, d, dir)
+	t.Cleanup(r.end)
+	return r
 }
 
 // output is all that a program wrote to its stdout.
@@ -267,6 +269,41 @@ func TestManyStarts(t *testing.T) {
 	}
 }
 
+// TestOutputUsedAgain: a process's output begins empty, is nobody else's to
+// read, and stays as it is for those who have it open.
+func TestOutputUsedAgain(t *testing.T) {
+	r := hostRig(t)
+	first := r.run("first", "echo", "secret")
+	r.ended(first)
+	r.ok(first.Remove())
+	second := r.run("second", "cat")
+	if n := second.StdoutSize(); n != 0 {
+		t.Errorf("a fresh process has %d bytes of output", n)
+	}
+	late := second.OpenStdout()
+	r.ok(second.Kill(9))
+	r.ended(second)
+	third := r.run("third", "echo", "kept")
+	r.ended(third)
+	log := third.OpenStdout()
+	if size, err := log.Size(); size != 5 || err != nil {
+		t.Errorf("size %d, %v", size, err)
+	}
+	r.ok(third.Remove())
+	r.ok(second.Remove())
+	fourth := r.run("fourth", "echo", "other output")
+	r.ended(fourth)
+	if got := output(t, log); got != "kept\n" {
+		t.Errorf("a log that was open at rm has %q", got)
+	}
+	if got := output(t, late); got != "" {
+		t.Errorf("a log that was never read has %q", got)
+	}
+	if got := output(t, fourth.OpenStdout()); got != "other output\n" {
+		t.Errorf("stdout has %q", got)
+	}
+}
+
 func openFiles(t *testing.T) int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -423,6 +460,7 @@ func BenchmarkStart(b *testing.B) {
 		}
 		b.Cleanup(func() { d.Close() })
 		r := newRig(b, d, b.TempDir())
+		b.Cleanup(r.end)
 		for b.Loop() {
 			p, _ := r.Make(me, "")
 			_ = p.SetExec([]string{"/bin/true"})

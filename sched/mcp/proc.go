@@ -163,13 +163,12 @@ type Status struct {
 	Tier    string
 	Prov    cores.Set
 	Exit    string // "exit 3", "signal 9 KILL"; "": it has not ended
-	Reason  string
+	Reason  string // why it did not start, or ended before
 	Grace   time.Duration
 	Pin     cores.Pin
 	Started time.Time // zero: it was not
 	Usage   cores.Usage
-	Load    int      // permille of one core that it used lately
-	Foreign []string // busy tasks of others on cores that are to be its own
+	Load    int // permille of one core that it used lately
 }
 
 // Status returns the process's state.
@@ -183,22 +182,28 @@ func (p *Proc) Status() Status {
 	job := p.job
 	p.mu.Unlock()
 	s.Prov = p.Prov()
-	if s.State == Waiting && s.Reason == "" {
-		s.Reason = p.waitReason()
-	}
 	if job == nil || !s.State.live() {
 		return s
 	}
 	s.PID, s.Usage = job.PID(), job.Usage()
 	s.Load = p.measure(s.Usage)
-	if s.Request.Class != sched.Shared {
-		s.Foreign = p.set.Driver.Foreign(s.Cores)
-	}
 	return s
 }
 
-// waitReason asks the scheduler's queue why the process waits.
-func (p *Proc) waitReason() string {
+// Foreign tells of busy tasks of others on cores that the process asked to
+// have for itself.
+func (p *Proc) Foreign() []string {
+	p.mu.Lock()
+	on, class := p.cores(), p.conf.req.Class
+	p.mu.Unlock()
+	if class == sched.Shared || len(on) == 0 {
+		return nil
+	}
+	return p.set.Driver.Foreign(on)
+}
+
+// WaitReason says why the process waits for cores; "" if it does not.
+func (p *Proc) WaitReason() string {
 	for _, w := range p.set.Sched.Queue() {
 		if w.Owner == p.owner {
 			return w.Reason

@@ -245,7 +245,7 @@ func TestQueue(t *testing.T) {
 	}
 	for _, p := range []*mcp.Proc{b, c, d} {
 		r.ok(p.Start(false))
-		if p.State() != mcp.Waiting || p.Status().Reason == "" {
+		if p.State() != mcp.Waiting || p.WaitReason() == "" {
 			t.Errorf("%s: %+v, want waiting and a reason", p.Meta().Name, p.Status())
 		}
 	}

@@ -34,8 +34,15 @@ type rig struct {
 }
 
 func fakeRig(t *testing.T, n int) *rig {
+	r := fakeRigIn(t, n, t.TempDir())
+	t.Cleanup(r.end)
+	return r
+}
+
+// fakeRigIn is a rig that its user ends.
+func fakeRigIn(t testing.TB, n int, dir string) *rig {
 	d := coretest.Fake(n)
-	r := newRig(t, d, t.TempDir())
+	r := newRig(t, d, dir)
 	r.fake = d
 	return r
 }
@@ -53,7 +60,6 @@ func newRig(t testing.TB, d cores.Driver, dir string) *rig {
 		t.Fatal(err)
 	}
 	r.Set = set
-	t.Cleanup(r.end)
 	return r
 }
 

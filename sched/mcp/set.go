@@ -228,14 +228,9 @@ const haltGrace = 2 * time.Second
 // the processes. Nothing can be started any more.
 func (s *Set) Halt() {
 	s.halting.Store(true)
-	var procs []*Proc
-	s.List(0, func(p *Proc) bool {
-		procs = append(procs, p)
-		return true
-	})
-	s.killAll(procs, syscall.SIGTERM)
-	s.killAll(procs, syscall.SIGKILL)
-	for _, p := range procs {
+	s.killAll(syscall.SIGTERM)
+	s.killAll(syscall.SIGKILL)
+	for _, p := range s.all() {
 		if err := p.Remove(); err != nil {
 			s.Log.Warn("halt", "proc", p.meta.Name, "err", err)
 		}
@@ -244,8 +239,15 @@ func (s *Set) Halt() {
 	s.state.clear()
 }
 
+func (s *Set) all() []*Proc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.list)
+}
+
 // killAll sends a signal to all that run, and waits for their end for a while.
-func (s *Set) killAll(procs []*Proc, sig syscall.Signal) {
+func (s *Set) killAll(sig syscall.Signal) {
+	procs := s.all()
 	for _, p := range procs {
 		if err := p.Kill(int(sig)); err != nil && p.State() < Ending && p.State() != New {
 			s.Log.Warn("halt", "proc", p.meta.Name, "err", err)

@@ -18,8 +18,11 @@ import (
 // larger than the bound goes in alone.
 const stdinBound = 1 << 20
 
-// errStdinEnded refuses a write behind the end of the input.
-var errStdinEnded = sys.Errorf(syscall.EPIPE, "stdin: ended by eof, or by the last close of a writer with hold on")
+// The refusals of a write behind the end of the input.
+var (
+	errStdinEnded  = sys.Errorf(syscall.EPIPE, "stdin: ended by eof, or by the last close of a writer with hold on")
+	errStdinClosed = sys.Errorf(syscall.EPIPE, "stdin: the program has closed it")
+)
 
 // input is a process's stdin: what was written and is not yet in the pipe,
 // and the writes that wait for room. A goroutine fills the pipe while there is
@@ -154,7 +157,7 @@ func (in *input) try(data []byte) (n int) {
 		})
 	}
 	if errors.Is(err, syscall.EPIPE) {
-		in.stop(sys.Errorf(syscall.EPIPE, "stdin: the program has closed it"))
+		in.stop(errStdinClosed)
 	}
 	return max(n, 0)
 }
@@ -196,11 +199,11 @@ func (in *input) pump(pipe *os.File) {
 		in.mu.Unlock()
 		_, err := pipe.Write(data)
 		in.mu.Lock()
-		in.held -= len(data)
 		if err != nil {
-			in.stop(sys.Errorf(syscall.EPIPE, "stdin: the program has closed it"))
+			in.stop(errStdinClosed)
 			break
 		}
+		in.held -= len(data)
 		in.admit()
 	}
 	in.pumping, in.chunks = false, nil
