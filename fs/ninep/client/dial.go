@@ -28,6 +28,9 @@ type Options struct {
 	UID   *uint32
 	// Aname names the tree, for servers of several.
 	Aname string
+	// Streams are names of files that give a message a read, beside those that
+	// have that name in a tree of ours.
+	Streams []string
 	// MaxCalls bounds the calls in flight. Default 4096, at most 60000.
 	MaxCalls int
 	// Timeout is how long the server may take to begin a session. Default: 10 s.

@@ -199,7 +199,7 @@ func (d *dirReader) stats(ctx context.Context, entries []ninep.Dirent) []fs.Stat
 				return
 			}
 			if err != nil {
-				st = fs.Stat{Qid: localQid(e.Qid, e.Name), Name: e.Name}
+				st = fs.Stat{Qid: d.cl.localQid(e.Qid, e.Name), Name: e.Name}
 			}
 			stats[i] = st
 		})

@@ -45,7 +45,7 @@ func (cl *Client) Open(ctx context.Context, name string, flags fs.Flags) (*File,
 		f.drop()
 		return nil, err
 	}
-	stream := kindOf(f.qid, path.Base(name)) == fs.Stream
+	stream := cl.kindOf(f.qid, path.Base(name)) == fs.Stream
 	return &File{fid: f, iounit: iounit, stream: stream, turn: make(chan struct{}, 1)}, nil
 }
 

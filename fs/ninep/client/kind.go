@@ -1,6 +1,8 @@
 package client
 
 import (
+	"slices"
+
 	"warren/fs"
 	"warren/fs/ninep"
 )
@@ -11,11 +13,12 @@ import (
 //
 //   - A directory, and a file that only grows, are marked in their qid. Of the
 //     latter, ctl and clone are known by name; the others are logs.
-//   - The streams of a tree of ours are known by name. Plan 9's servers use the
-//     same names for the same thing (data, in every network's folder).
+//   - The streams of a tree of ours are known by name, as Plan 9's servers use
+//     the same names for the same thing (data, in every network's folder);
+//     those of other servers are named in Options.
 //   - Everything else honours offsets. It counts as text, not as memory: its
 //     size may be a lie (0), so reads go to the server.
-func kindOf(qid ninep.Qid, name string) fs.Kind {
+func (cl *Client) kindOf(qid ninep.Qid, name string) fs.Kind {
 	if qid.Type&fs.QTDir != 0 {
 		return fs.Directory
 	}
@@ -23,6 +26,9 @@ func kindOf(qid ninep.Qid, name string) fs.Kind {
 	case "ctl", "clone":
 		return fs.Ctl
 	case "data", "lines", "events", "follow", "wait", "trace", "stdin", "mbox", "note":
+		return fs.Stream
+	}
+	if slices.Contains(cl.o.Streams, name) {
 		return fs.Stream
 	}
 	if qid.Type&fs.QTAppend != 0 {
@@ -33,6 +39,6 @@ func kindOf(qid ninep.Qid, name string) fs.Kind {
 
 // localQid is a remote qid as fs has it. Version 0: what is remote may change
 // without our knowledge, so nothing of it is cached.
-func localQid(qid ninep.Qid, name string) fs.Qid {
-	return fs.Qid{Path: qid.Path, Kind: kindOf(qid, name)}
+func (cl *Client) localQid(qid ninep.Qid, name string) fs.Qid {
+	return fs.Qid{Path: qid.Path, Kind: cl.kindOf(qid, name)}
 }

@@ -19,7 +19,7 @@ const nodeTime = 30 * time.Second
 // it is attached for himself, so that the server judges who may do what.
 func (cl *Client) Node() fs.Node {
 	t := &tree{cl: cl, roots: map[uint32]*fid{*cl.o.UID: cl.root}}
-	return &node{t: t, names: []string{}, qid: localQid(cl.root.qid, "/")}
+	return &node{t: t, names: []string{}, qid: cl.localQid(cl.root.qid, "/")}
 }
 
 // maxUsers bounds the attachments that many users can cost.
@@ -72,7 +72,7 @@ type node struct {
 
 func (n *node) Qid() fs.Qid { return n.qid }
 
-// ctx returns what bounds a call.
+// nodeContext returns what bounds a call.
 func nodeContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(context.Background(), nodeTime,
 		sys.Errorf(syscall.ETIMEDOUT, "the server does not answer"))
@@ -163,7 +163,7 @@ func (n *node) Walk(c *fs.Call, name string) (child fs.Node, err error) {
 		if err != nil {
 			return err
 		}
-		made := &node{t: n.t, names: names, qid: localQid(to.qid, last(names))}
+		made := &node{t: n.t, names: names, qid: n.t.cl.localQid(to.qid, last(names))}
 		made.keep(c.User(), to).drop()
 		child = made
 		return nil
@@ -229,7 +229,7 @@ func (n *node) Open(c *fs.Call, flags fs.Flags) (h fs.Handle, opened fs.Node, er
 func (n *node) opened(u *sys.User, f *fid, iounit int) (fs.Handle, fs.Node) {
 	of := n
 	if f.qid.Path != n.qid.Path {
-		of = &node{t: n.t, qid: localQid(f.qid, "ctl"), fids: map[uint32]*fid{u.UID: f.hold()}}
+		of = &node{t: n.t, qid: n.t.cl.localQid(f.qid, "ctl"), fids: map[uint32]*fid{u.UID: f.hold()}}
 	}
 	return newHandle(f, of.qid.Kind, iounit), of
 }
