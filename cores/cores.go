@@ -56,10 +56,11 @@ type Slot struct {
 // Pin says how threads are laid on vcores.
 type Pin uint8
 
-// The layouts. Threads are pinned one to one when there are no more of them
-// than vcores, in vcore order (PinCompact) or with neighbours as far apart
-// as can be (PinSpread); otherwise, and always with PinNone, each may run on
-// every core of the process.
+// The layouts. The threads of a program that is one process, and has two or
+// more but no more than vcores, are pinned one to one, in vcore order
+// (PinCompact) or with neighbours as far apart as can be (PinSpread). Otherwise,
+// and always with PinNone, each may run on every core of the process: a pinned
+// thread would leave its one core to all that it makes.
 const (
 	PinCompact Pin = iota
 	PinSpread

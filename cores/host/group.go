@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -59,7 +60,12 @@ func (gs *groups) create(name string, serial uint64) (group, error) {
 	if gs.base == "" {
 		return &session{mark: gs.marker + id}, nil
 	}
-	g, err := makeCgroup(gs, filepath.Join(gs.base, strings.ReplaceAll(name, "/", "_")+"."+id))
+	dir := filepath.Join(gs.base, strings.ReplaceAll(name, "/", "_")+"."+id)
+	g, err := makeCgroup(gs, dir)
+	if errors.Is(err, syscall.ENOENT) { // somebody tidied the empty base away
+		os.Mkdir(gs.base, 0o755)
+		g, err = makeCgroup(gs, dir)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@
 // program ends, whatever else the job left is killed before Done closes, as
 // systemd does with KillMode=control-group. Without a cgroup the job's
 // processes are found in /proc by session, group, parent and an environment
-// variable that they inherit.
+// variable that they inherit, WARREN_JOB.
 //
 // Freeze uses cgroup.freeze, which no program sees or can undo and which
 // keeps pending signals, unlike SIGSTOP, which a later SIGCONT of anybody
@@ -28,8 +28,14 @@
 // for the child. So the daemon resolves such paths only as far as they stay on
 // local file systems (openat2 with RESOLVE_NO_XDEV, from mounts known to be
 // local), and starts those that do not through /bin/sh, which does the
-// walking after its own exec, as the user. Nothing else in this package
-// touches a path that a user gave.
+// walking after its own exec, as the user; what is wrong with such a path is
+// then told by the shell, in the program's output and exit status. Nothing
+// else in this package touches a path that a user gave.
+//
+// Two ways into our mount are not seen: a local program whose interpreter lies there,
+// and a link that is changed between the look and the exec. Both are
+// served all the same, unless a collection begins just then: then the daemon
+// stands still until the child is killed.
 //
 // # State and locks
 //
@@ -55,12 +61,11 @@ import (
 // Options say which cores, and where things are. The zero Options are this
 // machine with all that the process may use.
 type Options struct {
-	Slots    int           // lay so many slots over the CPUs, for development; 0: a core each
-	Only     cores.Set     // Linux CPU numbers to use; nil: all that the process may
-	StateDir string        // unused by the driver itself: programs' files are the caller's
-	Period   time.Duration // of sampling; 0: a second
-	Root     string        // where /proc and /sys are, for tests; "": /
-	Log      *slog.Logger  // nil: none
+	Slots  int           // lay so many slots over the CPUs, for development; 0: a core each
+	Only   cores.Set     // Linux CPU numbers to use; nil: all that the process may
+	Period time.Duration // of sampling; 0: a second
+	Root   string        // where /proc and /sys are, for tests; "": /
+	Log    *slog.Logger  // nil: none
 }
 
 // A Driver is a cores.Driver of a Linux machine.

@@ -23,6 +23,12 @@ func (d *Driver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) 
 	if len(p.Args) == 0 || p.Args[0] == "" {
 		return nil, sys.Errorf(syscall.EINVAL, "exec: no program")
 	}
+	if p.Dir == "" {
+		p.Dir = "/"
+	}
+	if p.Dir[0] != '/' {
+		return nil, sys.Errorf(syscall.EINVAL, "dir: %s: want a path from the root", p.Dir)
+	}
 	cred, err := credential(os.Geteuid(), p.User)
 	if err != nil {
 		return nil, err
@@ -39,9 +45,6 @@ func (d *Driver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) 
 		program: p, cred: cred, where: where, group: g,
 		files: []uintptr{d.fd(p.Stdin), d.fd(p.Stdout), d.fd(p.Stderr)},
 		dir:   p.Dir, env: g.environ(p.Env), pidfd: -1,
-	}
-	if s.dir == "" {
-		s.dir = "/"
 	}
 	j := newJob(d, p, slots, g)
 	d.forks <- struct{}{}

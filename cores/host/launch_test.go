@@ -61,6 +61,7 @@ func TestRefusalsOfExec(t *testing.T) {
 	}{
 		{"no file", []string{"/no/such"}, "/", syscall.ENOENT, "exec: /no/such: file does not exist"},
 		{"no name", []string{"no-such-program"}, "/", syscall.ENOENT, "exec: no-such-program: file does not exist"},
+		{"dir from nowhere", []string{"/bin/true"}, "etc", syscall.EINVAL, "dir: etc: want a path from the root"},
 		{"no directory", []string{"/bin/true"}, "/no/dir", syscall.ENOENT, "dir: /no/dir: file does not exist"},
 		{"directory is a file", []string{"/bin/true"}, "/etc/passwd", syscall.ENOTDIR, "exec: /bin/true in /etc/passwd: not a directory"},
 		{"closed", []string{closed}, "/", syscall.EACCES, "exec: " + closed + ": permission denied"},
@@ -443,4 +444,20 @@ func baseOf(t *testing.T, pid int) string {
 		return ""
 	}
 	return dir
+}
+
+// Somebody who tidies up may remove a driver's cgroup while it is empty.
+func TestBaseTidiedAway(t *testing.T) {
+	d := open(t, Options{})
+	defer d.Close()
+	output(t, d, core0, "true")
+	if d.groups.base == "" {
+		t.Skip("needs cgroup v2")
+	}
+	if err := os.Remove(d.groups.base); err != nil {
+		t.Fatal(err)
+	}
+	if got := output(t, d, core0, "echo", "still"); got != "still\n" {
+		t.Errorf("%q", got)
+	}
 }

@@ -202,7 +202,8 @@ const rounds = 100
 
 // moveAll gives all threads this affinity, or on an error all the one they had. j.mu is held.
 func (j *job) moveAll(m mask) error {
-	moved := map[int]mask{}
+	var old []mask         // the affinities that threads had: mostly all the same one
+	moved := map[int]int{} // tid to index in old
 	for range rounds {
 		grown := false
 		for _, tid := range j.threads() {
@@ -214,13 +215,19 @@ func (j *job) moveAll(m mask) error {
 				err = setAffinity(tid, &m)
 				grown = true
 			}
-			if err != nil && !errors.Is(err, syscall.ESRCH) {
-				for tid, was := range moved {
-					setAffinity(tid, &was)
+			if errors.Is(err, syscall.ESRCH) {
+				continue
+			}
+			if err != nil {
+				for tid, i := range moved {
+					setAffinity(tid, &old[i])
 				}
 				return err
 			}
-			moved[tid] = was
+			if len(old) == 0 || old[len(old)-1] != was {
+				old = append(old, was)
+			}
+			moved[tid] = len(old) - 1
 		}
 		if !grown {
 			return nil

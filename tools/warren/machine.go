@@ -121,7 +121,7 @@ func (s *server) lockState() error {
 
 // makeMachine makes what the tree shows: driver, kernels, scheduler, processes, channels.
 func (s *server) makeMachine() error {
-	d, err := host.Open(host.Options{Slots: s.opt.machine.slots, StateDir: s.opt.state, Log: s.opt.logger})
+	d, err := host.Open(host.Options{Slots: s.opt.machine.slots, Log: s.opt.logger})
 	if err != nil {
 		return err
 	}
