@@ -296,7 +296,7 @@ func TestTablesAreWholeUnderChurn(t *testing.T) {
 		owners := map[string]int{}
 		for i, line := range lines {
 			f := strings.Fields(line)
-			if len(f) != 14 || f[0] != strconv.Itoa(i) {
+			if len(f) != 15 || f[0] != strconv.Itoa(i) {
 				t.Fatalf("line %d is %q", i, line)
 			}
 			owners[f[7]]++
