@@ -62,17 +62,22 @@ type fidTable struct {
 // maxFree is how many clunked fids are kept for new ones.
 const maxFree = 64
 
-func (t *fidTable) get(num uint32) (*fid, error) {
-	var f *fid
+// find returns the fid of that number, nil if there is none.
+func (t *fidTable) find(num uint32) *fid {
 	if num >= lowFids {
-		f = t.high[num]
-	} else if num < uint32(len(t.low)) {
-		f = t.low[num]
+		return t.high[num]
 	}
-	if f == nil {
-		return nil, sys.Errorf(syscall.EBADF, "unknown fid %d", num)
+	if num < uint32(len(t.low)) {
+		return t.low[num]
 	}
-	return f, nil
+	return nil
+}
+
+func (t *fidTable) get(num uint32) (*fid, error) {
+	if f := t.find(num); f != nil {
+		return f, nil
+	}
+	return nil, sys.Errorf(syscall.EBADF, "unknown fid %d", num)
 }
 
 // make returns a fresh fid that is not in the table yet.
@@ -80,7 +85,7 @@ func (t *fidTable) make(num uint32) (*fid, error) {
 	if num == NoFid {
 		return nil, sys.Errorf(syscall.EBADF, "fid %d stands for none", num)
 	}
-	if f, _ := t.get(num); f != nil {
+	if t.find(num) != nil {
 		return nil, sys.Errorf(syscall.EINVAL, "fid %d is in use", num)
 	}
 	if t.count >= t.limit {

@@ -13,8 +13,11 @@ func (m *Msg) String() string {
 	b := []byte(m.Type.String())
 	b = append(b, " tag="...)
 	b = appendText(b, &m.Tag)
-	for i := range layouts[m.Type&127].fields {
-		f := &layouts[m.Type&127].fields[i]
+	if int(m.Type) >= len(layouts) {
+		return string(b)
+	}
+	for i := range layouts[m.Type].fields {
+		f := &layouts[m.Type].fields[i]
 		b = append(append(append(b, ' '), f.name...), '=')
 		b = appendText(b, f.at(m))
 	}

@@ -50,7 +50,10 @@ const (
 	manyEntries = 5000
 )
 
-func newTree() *tree {
+func newTree() *tree { return newTreeOf(manyEntries) }
+
+// newTreeOf makes a tree with so many files in many.
+func newTreeOf(entries int) *tree {
 	t := new(tree)
 	t.change.L = &t.mu
 	t.root = &node{t: t, name: "/", path: 1, kind: fs.Directory, perm: 0o755}
@@ -70,7 +73,7 @@ func newTree() *tree {
 	box.mutable = true
 	clone.becomes = box.add("cloned", fs.Ctl, 0o666)
 	many := t.root.add("many", fs.Directory, 0o755)
-	for i := range manyEntries {
+	for i := range entries {
 		many.add("f"+strconv.Itoa(i), fs.Text, 0o444)
 	}
 	return t
