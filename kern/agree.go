@@ -134,14 +134,10 @@ func (a *agreement) wait() {
 // aborted; decided, all are told.
 func (a *agreement) giveUp() {
 	who := a.parts[a.waits.Load()].core
-	a.abort(a.late(who))
+	a.abort(Refusal{Core: who, Errno: syscall.ETIMEDOUT, Reason: "no answer within " + a.m.opt.Deadline.String()})
 	a.m.setAlive(who, false)
 	a.announce(a.m.order)
 	a.end()
-}
-
-func (a *agreement) late(who cores.ID) Refusal {
-	return Refusal{Core: who, Errno: syscall.ETIMEDOUT, Reason: "no answer within " + a.m.opt.Deadline.String()}
 }
 
 // announce sends the outcome to all parts.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"warren/cores"
 	"warren/cores/coretest"
@@ -321,6 +322,12 @@ func TestIdleKernelsOwnNothing(t *testing.T) {
 	}
 }
 
+func TestIdleCoresAreSmall(t *testing.T) {
+	if n := unsafe.Sizeof(kernel{}) + unsafe.Sizeof(Core{}) + unsafe.Sizeof(leaf{})>>leafBits; n > 300 {
+		t.Errorf("an idle core costs %d bytes", n)
+	}
+}
+
 func TestFullInbox(t *testing.T) {
 	d := coretest.Fake(3)
 	m := New(d, Options{})
@@ -349,6 +356,9 @@ func TestSlowKernel(t *testing.T) {
 		d := coretest.Fake(4)
 		m := New(d, Options{Deadline: time.Second})
 		d.FailDo(func(id cores.ID, op cores.Op) error {
+			if op == cores.QuietOn {
+				t.Error("the driver was asked for what was given up")
+			}
 			if id == 2 && op == cores.Offline {
 				time.Sleep(10 * time.Second)
 			}
@@ -365,6 +375,7 @@ func TestSlowKernel(t *testing.T) {
 		}
 		mustAgree(t, m, all(Claim, db, 0, 1))
 		wantRefusal(t, m.Agree(all(Claim, web, 2, 3)), "core 2: no answer within 1s", syscall.ETIMEDOUT)
+		wantRefusal(t, m.Agree(all(QuietOn, Owner{}, 2, 2)), "core 2: no answer within 1s", syscall.ETIMEDOUT)
 		time.Sleep(10 * time.Second) // the late vote comes, and is undone
 		synctest.Wait()
 		for c := range m.View().All() {

@@ -125,9 +125,6 @@ func (k *kernel) handle(msg *message) {
 	k.in.Add(1)
 	k.trace(msg, k.id)
 	k.dispatch(msg)
-	if k.promise != nil && k.promise.a.decided() {
-		k.settle()
-	}
 	if k.silent.Load() {
 		k.m.setAlive(k.id, true)
 	}

@@ -30,7 +30,7 @@ var (
 // prepare answers whether the core can do its part, and promises it then.
 func (k *kernel) prepare(msg *message) {
 	if msg.a.decided() {
-		return
+		return // it was aborted, and the order for that may have passed already
 	}
 	if why := k.promiseTo(msg.a, msg.part); why != nil {
 		k.answer(msg, message{kind: no, why: why})
@@ -56,21 +56,13 @@ func (k *kernel) promiseTo(a *agreement, part int32) *Refusal {
 	return nil
 }
 
-// free reports whether the kernel is bound to no agreement. One whose
-// coordinator has been silent for too long it aborts itself.
+// free reports whether the kernel is bound to no agreement: what was decided
+// about the last one it looks up itself, if it was not told yet.
 func (k *kernel) free() bool {
-	if k.promise == nil {
-		return true
+	if k.promise != nil && k.promise.a.decided() {
+		k.settle()
 	}
-	a := k.promise.a
-	if a.silence() > k.m.opt.Deadline {
-		a.abort(a.late(a.parts[a.waits.Load()].core))
-	}
-	if !a.decided() {
-		return false
-	}
-	k.settle()
-	return true
+	return k.promise == nil
 }
 
 // propose works out what the core will be. What changes nothing proposes the
