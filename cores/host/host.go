@@ -32,10 +32,10 @@
 // then told by the shell, in the program's output and exit status. Nothing
 // else in this package touches a path that a user gave.
 //
-// Two ways into our mount are not seen: a local program whose interpreter lies there,
-// and a link that is changed between the look and the exec. Both are
+// Two ways into our mount are not seen: a local program whose interpreter lies
+// there, and a link that is changed between the look and the exec. Both are
 // served all the same, unless a collection begins just then: then the daemon
-// stands still until the child is killed.
+// stands still until the mount is aborted (/sys/fs/fuse/connections/N/abort).
 //
 // # State and locks
 //

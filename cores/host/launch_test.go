@@ -250,7 +250,7 @@ func TestStandardFiles(t *testing.T) {
 	defer in.Close()
 	p := cores.Program{
 		Name: "files", Dir: "/", Stdin: in,
-		Args: []string{"sh", "-c", `cat; echo "$A$WARREN_JOB"; echo err >&2; ls /proc/self/fd | wc -l; readlink /proc/self/fd/0`},
+		Args: []string{"sh", "-c", `cat; echo "$A"; echo err >&2; ls /proc/self/fd | wc -l; readlink /proc/self/fd/0`},
 		Env:  []string{"PATH=/usr/bin:/bin", "A=b"},
 	}
 	got := outputOf(t, d, core0, p)

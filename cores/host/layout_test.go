@@ -52,6 +52,10 @@ func TestThreadsAreLaid(t *testing.T) {
 	}
 	d := open(t, Options{Slots: 64})
 	defer d.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	in, tell, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +72,7 @@ func TestThreadsAreLaid(t *testing.T) {
 	}
 	j, err := d.Launch(cores.Program{
 		Name: "threads", Dir: "/", Stdin: in, Stdout: out, Stderr: os.Stderr,
-		Args: []string{os.Args[0], "-test.run", "^" + t.Name() + "$"}, Env: append(os.Environ(), threadsEnv+"=8"),
+		Args: []string{exe, "-test.run", "^" + t.Name() + "$"}, Env: append(os.Environ(), threadsEnv+"=8"),
 	}, slots)
 	in.Close()
 	out.Close()
