@@ -28,7 +28,7 @@ type claim struct {
 
 	busy     bool // its own call waits for others to move: it is not to be moved itself
 	moving   bool // a Granted is under way
-	starting bool // … of its start
+	starting bool // it is to start when others have moved
 	stuck    bool // a Granted failed: it is left alone until its next Resize
 
 	queued bool
@@ -234,7 +234,7 @@ func (s *Scheduler) done(moves []kern.Move) bool {
 	return true
 }
 
-// giveUp releases cores whatever happens: what the kernels refuse now is asked
+// giveUp gives cores or standing claims back whatever happens: what the kernels refuse now is asked
 // of them again before everything else. s.mu is held.
 func (s *Scheduler) giveUp(moves []kern.Move) {
 	s.debts = append(s.debts, moves...)

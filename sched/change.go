@@ -152,7 +152,7 @@ func tellAll(changes []*change) {
 // what it had, and is left alone from then on.
 func (s *Scheduler) settle(ch *change) {
 	cl := ch.cl
-	cl.moving, cl.starting = false, false
+	cl.moving = false
 	switch {
 	case cl.gone:
 	case ch.failed == nil || cl.serial != ch.grant.Serial:
@@ -181,6 +181,7 @@ func (s *Scheduler) finish(p plan) {
 			s.requeue(own.cl, err.Error())
 		}
 	default:
+		own.cl.starting = false
 		s.mu.Unlock()
 		tellAll([]*change{own})
 		s.mu.Lock()

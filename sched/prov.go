@@ -127,7 +127,6 @@ func (s *Scheduler) Provision(u *sys.User, o kern.Owner, set cores.Set) error {
 		return err
 	}
 	s.tell("provisioned", o, set.String())
-	s.serve()
 	return nil
 }
 
@@ -144,18 +143,10 @@ func (s *Scheduler) provisionable(o kern.Owner, set cores.Set) error {
 	return nil
 }
 
-// provision has the kernels agree to the difference, and shared work moved off.
+// provision claims what is more, has shared work moved off it, and only then
+// gives up what is less: until all is well it can be taken back.
 func (s *Scheduler) provision(o kern.Owner, more, less cores.Set) error {
-	var moves, back []kern.Move
-	for _, id := range less {
-		moves = append(moves, kern.Move{Core: id, Op: kern.Unprovision, Owner: o})
-		back = append(back, kern.Move{Core: id, Op: kern.Provision, Owner: o})
-	}
-	for _, id := range more {
-		moves = append(moves, kern.Move{Core: id, Op: kern.Provision, Owner: o})
-		back = append(back, kern.Move{Core: id, Op: kern.Unprovision, Owner: o})
-	}
-	if err := s.agree(moves); err != nil {
+	if err := s.agree(provMoves(kern.Provision, o, more)); err != nil {
 		return err
 	}
 	k := sketch{s: s}
@@ -168,10 +159,19 @@ func (s *Scheduler) provision(o kern.Owner, more, less cores.Set) error {
 		err = s.carry(plan{others: others})
 	}
 	if err != nil {
-		s.giveUp(back)
-		s.serve()
+		less = more
 	}
+	s.giveUp(provMoves(kern.Unprovision, o, less))
+	s.serve()
 	return err
+}
+
+func provMoves(op kern.MoveOp, o kern.Owner, set cores.Set) []kern.Move {
+	moves := make([]kern.Move, len(set))
+	for i, id := range set {
+		moves[i] = kern.Move{Core: id, Op: op, Owner: o}
+	}
+	return moves
 }
 
 // Provisioned returns an owner's standing claim.

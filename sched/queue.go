@@ -14,7 +14,7 @@ import (
 type gate struct {
 	bars  []policy.Bar // by core; nil: all open
 	open  int          // application cores that are
-	debt  int          // cores that exclusive requests wait for
+	debt  int          // cores that exclusive requests wait for to start
 	count int          // how many wait
 }
 
@@ -41,7 +41,7 @@ func (s *Scheduler) shut(g *gate, cl *claim) {
 	if cl.running && !cl.r.exclusive() {
 		return
 	}
-	if cl.r.exclusive() {
+	if cl.r.exclusive() && !cl.running {
 		g.debt += missing(cl)
 	}
 	if g.open == 0 {

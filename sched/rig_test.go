@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -51,6 +52,7 @@ type proc struct {
 	fail error       // of the next Granted
 	told int         // how often Granted was called
 	in   func()      // called in Granted, without op
+	done bool        // released, and not started again
 }
 
 func (r *rig) proc(name string) *proc {
@@ -68,6 +70,9 @@ func (p *proc) Granted(g sched.Grant) error {
 	p.op.Lock()
 	defer p.op.Unlock()
 	p.told++
+	if p.done {
+		return sys.Errorf(syscall.ESRCH, "%s has ended", p.owner)
+	}
 	if err := p.fail; err != nil {
 		p.fail = nil
 		return err
@@ -85,6 +90,7 @@ func (p *proc) take(g sched.Grant) {
 func (p *proc) start(r sched.Request, now bool) (bool, error) {
 	p.op.Lock()
 	defer p.op.Unlock()
+	p.done = false
 	g, ok, err := p.s.Start(p, r, now)
 	if ok {
 		p.take(g)
@@ -113,10 +119,10 @@ func (p *proc) yield(give ...cores.ID) error {
 }
 
 func (p *proc) release() {
-	p.s.Release(p)
 	p.op.Lock()
 	defer p.op.Unlock()
-	p.last.Cores = nil
+	p.done, p.last.Cores = true, nil
+	p.s.Release(p)
 }
 
 // has returns the cores that the process runs on, in vcore order: "2 3 1".

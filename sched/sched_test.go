@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -232,6 +233,24 @@ func TestSharedGivesWay(t *testing.T) {
 		_, err := r.proc("z").start(want("1 exclusive"), true)
 		r.refused(err, syscall.EBUSY, "cores: want 1, have 0 free of 3 (1 claimed, 2 needed by shared work)")
 		r.on(b, "2 3")
+	})
+}
+
+// A shared request does not take what an earlier exclusive one waits for.
+func TestSharedWaitsItsTurn(t *testing.T) {
+	scenario(t, 4, func(t *testing.T, r *rig) {
+		hog := r.run("hog", "1 exclusive on 1")
+		x := r.wait("x", "3 exclusive")
+		a := r.run("a", "1") // core 0 is not for x
+		_, err := r.proc("b").start(want("1 on 2"), true)
+		r.refused(err, syscall.EBUSY, "cores: want what is left for those before it in the queue")
+		c := r.wait("c", "1 on 2-3")
+		r.on(c, "")
+		hog.release()
+		r.on(x, "2 3 1")
+		r.on(a, "0")
+		x.release()
+		r.on(c, "2")
 	})
 }
 
@@ -535,20 +554,39 @@ func TestReleaseInMidMove(t *testing.T) {
 	})
 }
 
-func TestStartingIsLeftAlone(t *testing.T) {
+func TestResizeInMidStart(t *testing.T) {
 	scenario(t, 4, func(t *testing.T, r *rig) {
 		hog := r.run("hog", "3 exclusive")
+		some := r.run("some", "1 on 0")
 		p := r.wait("p", "1..2 exclusive")
 		gate := make(chan struct{})
 		p.in = func() { <-gate }
 		hog.release()
 		synctest.Wait()
-		_, err := p.resize(want("1 exclusive"))
-		r.refused(err, syscall.EBUSY, "p is just being started: try again")
+		if changed, err := p.resize(want("1 exclusive")); !changed || err != nil {
+			t.Errorf("resize while the start is on its way: %v, %v", changed, err)
+		}
 		close(gate)
-		r.on(p, "2 3")
-		_, err = p.start(want("1"), false)
+		r.on(p, "2")
+		_, err := p.start(want("1"), false)
 		r.refused(err, syscall.EBUSY, "start: p is started already")
+		p.release()
+
+		hog = r.run("hog", "2 exclusive on 1-2")
+		if _, err := some.resize(want("1 on 2-3")); err != nil {
+			t.Fatal(err)
+		}
+		r.on(some, "3")
+		q := r.wait("q", "2 exclusive on 1,3")
+		gate = make(chan struct{})
+		some.in = func() { <-gate }
+		hog.release()
+		synctest.Wait() // q has its cores when some has left
+		_, err = q.resize(want("1 exclusive on 1,3"))
+		r.refused(err, syscall.EBUSY, "q is just being started: try again")
+		close(gate)
+		r.on(some, "2")
+		r.on(q, "1 3")
 	})
 }
 
@@ -591,7 +629,7 @@ func TestExplain(t *testing.T) {
 		explain(p, "3 exclusive on 1-4", "would get 3 of 3 cores now: 1-3 (compact: same last-level cache 0, next to nothing of others)\n")
 		explain(p, "1 exclusive on 4", "would get 1 of 1 cores now: 4 (compact: next to nothing of others)\nshared work would move out of its way: some\n")
 		db := r.run("db", "2..7 exclusive on 1-3")
-		explain(db, "1", "has 3 of 7 cores: 1-3 (compact: same last-level cache 0, next to nothing of others)\nwaits since 0 s for 4 more: no more cores are free for it\n")
+		explain(db, "1", "has 3 of 7 cores: 1-3 (compact: same last-level cache 0, next to nothing of others)\nwaits since 0 s for 4 more: want 4, have 0 free of 3 (3 its own)\n")
 		web := r.wait("web", "5 exclusive")
 		time.Sleep(3 * time.Second)
 		explain(web, "1", "waits since 3 s: want 5..5 exclusive: want 5, have 4 free of 7 (3 claimed)\nbefore it in the queue: db\n")
@@ -667,11 +705,10 @@ func TestEvents(t *testing.T) {
 // A kernel that dies is rebuilt from what the scheduler answers it.
 func TestKernelDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var kill cores.ID = -1
+		var kill atomic.Int64 // 1 + the core whose kernel is to die
 		d := coretest.Fake(4)
 		r := newRigOn(t, d, kern.Options{Mgmt: cores.Set{0}, Fault: func(id cores.ID, phase string) {
-			if id == kill {
-				kill = -1
+			if kill.CompareAndSwap(int64(id)+1, 0) {
 				panic("killed at " + phase)
 			}
 		}})
@@ -680,7 +717,7 @@ func TestKernelDies(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := r.m.View().Core(2)
-		kill = 2
+		kill.Store(2 + 1)
 		if _, err := db.resize(want("1 exclusive on 3")); err != nil {
 			t.Fatal(err)
 		}
@@ -688,7 +725,7 @@ func TestKernelDies(t *testing.T) {
 		if _, err := db.resize(want("3 exclusive")); err != nil {
 			t.Fatal(err)
 		}
-		if kill != -1 {
+		if kill.Load() != 0 {
 			t.Error("no kernel was killed")
 		}
 		r.on(db, "3 2 1")

@@ -25,6 +25,7 @@ func (s *Scheduler) Start(c Claimant, r Request, now bool) (Grant, bool, error) 
 	if err := s.check(c.User(), r); err != nil {
 		return Grant{}, false, err
 	}
+	defer s.serve()
 	cl := &claim{c: c, owner: c.Owner(), key: key(c.Owner()), r: r}
 	s.claims[cl.owner] = cl
 	err := s.change(cl, r, s.gate)
@@ -75,9 +76,6 @@ func (s *Scheduler) change(cl *claim, r Request, g *gate) error {
 			continue
 		}
 		err = s.carry(p)
-		if len(p.others) > 0 {
-			defer s.serve()
-		}
 		if cl.gone {
 			return errGone
 		}
@@ -90,10 +88,12 @@ func (s *Scheduler) change(cl *claim, r Request, g *gate) error {
 	return err
 }
 
-// Resize changes what a claimant wants; true when its grant changed. What is
+// Resize changes what a claimant wants; true when its grant is not the one that
+// it was told of last. What is
 // missing to the maximum is queued for. If the minimum cannot be met now it is
 // EBUSY, and nothing has changed. Of one that still waits to start the request
-// changes, and its place in the queue stays.
+// changes, and its place in the queue stays; if its start is on its way, the
+// answer is the start.
 func (s *Scheduler) Resize(c Claimant, r Request) (Grant, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,19 +106,18 @@ func (s *Scheduler) Resize(c Claimant, r Request) (Grant, bool, error) {
 	if err != nil {
 		return Grant{}, false, err
 	}
+	defer s.serve() // the answer is what is so before it
 	cl.stuck = false
 	if !cl.running {
 		cl.r = r
-		s.serve()
 		return Grant{}, false, nil
 	}
-	was := cl.cores
+	was, moving := cl.cores, cl.moving
 	if err := s.change(cl, r, s.gateBefore(cl)); err != nil {
 		return Grant{}, false, busy(err)
 	}
 	s.short(cl)
-	s.serve()
-	return s.present(cl), !slices.Equal(was, cl.cores), nil
+	return s.present(cl), moving || !slices.Equal(was, cl.cores), nil
 }
 
 // open returns the claim of a claimant who may change it now.
@@ -161,7 +160,7 @@ func (s *Scheduler) Yield(c Claimant, give []cores.ID) (Grant, error) {
 	}
 	s.tidy(p.own)
 	s.short(cl)
-	s.serve()
+	defer s.serve()
 	return s.present(cl), nil
 }
 
@@ -185,7 +184,8 @@ func without(have, give []cores.ID) []cores.ID {
 	return out
 }
 
-// Release ends a claim: everything but a provision goes.
+// Release ends a claim: everything but a provision goes. A Granted may still be
+// on its way then: it is to be answered with an error such as ESRCH.
 func (s *Scheduler) Release(c Claimant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

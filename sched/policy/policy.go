@@ -114,13 +114,15 @@ const (
 	uses
 )
 
-// use says how a core that fits stands to the request. Its own cores are free.
+// use says how a core that fits stands to the request. Its own cores are free,
+// whoever has a standing claim on them: it keeps them while it has them alone.
 func (v View) use(r *Request, id int) use {
 	st := &v.State[id]
+	own := st.Owner != 0 && st.Owner == r.Owner
 	switch {
-	case st.Owner != 0 && st.Owner != r.Owner:
+	case st.Owner != 0 && !own:
 		return claimed
-	case st.Prov != 0 && st.Prov != r.Owner:
+	case st.Prov != 0 && st.Prov != r.Owner && (r.Shared || !own):
 		return provisioned
 	case !st.Online:
 		return offline

@@ -287,7 +287,7 @@ func usable(v policy.View, r policy.Request) map[int]bool {
 	ok := make(map[int]bool)
 	for id, st := range v.State {
 		c := v.Machine.Core(id)
-		foreign := st.Owner == 2 || st.Prov == 2 || st.Outside || !st.Online
+		foreign := st.Owner == 2 || st.Prov == 2 && (r.Shared || st.Owner != 1) || st.Outside || !st.Online
 		limited := r.On != nil && !slices.Contains(r.On, id) || r.Node >= 0 && c.Node != r.Node || r.Kind != "" && c.Kind != r.Kind
 		alone := !r.Shared && (st.Mgmt || r.Rights != nil && !slices.Contains(r.Rights, id))
 		if !foreign && !limited && !alone {
