@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -21,7 +23,7 @@ import (
 
 // How long the parts of the demo may take before it gives up.
 const (
-	demoStart = 10 * time.Second // the server, until it answers
+	demoStart = 10 * time.Second // the server, until it is ready
 	demoRun   = 2 * time.Minute  // the script
 	demoStop  = 10 * time.Second // the server, until it is gone
 )
@@ -139,12 +141,31 @@ func (m *demoMachine) serve(ctx context.Context) error {
 	m.server.Stderr = log
 	m.server.Env = m.environ()
 	m.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for the script
+	out, err := m.server.StdoutPipe()
+	if err != nil {
+		return err
+	}
 	if err := m.server.Start(); err != nil {
+		m.server = nil
 		return err
 	}
 	m.exited = make(chan error, 1)
-	go func(cmd *exec.Cmd, exited chan<- error) { exited <- cmd.Wait() }(m.server, m.exited)
-	return m.answers(ctx)
+	ready := make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan<- error) {
+		passOn(out, ready)
+		exited <- cmd.Wait()
+	}(m.server, m.exited)
+	return m.answers(ctx, ready)
+}
+
+// passOn prints what the server says, and closes ready when it is.
+func passOn(r io.Reader, ready chan<- struct{}) {
+	for s := bufio.NewScanner(r); s.Scan(); {
+		fmt.Println(s.Text())
+		if s.Text() == "warren: ready" {
+			close(ready)
+		}
+	}
 }
 
 // demoSpec is the machine: this one, or more slots than it has cores where it
@@ -156,32 +177,19 @@ func demoSpec() string {
 	return "host"
 }
 
-// answers waits until the server has its socket and its mount.
-func (m *demoMachine) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, demoStart)
-	defer cancel()
-	for tick := time.NewTicker(5 * time.Millisecond); ; {
-		select {
-		case err := <-m.exited:
-			m.server = nil
-			return fmt.Errorf("the server ended: %w: %s", err, m.lastLog())
-		case <-ctx.Done():
-			return fmt.Errorf("the server does not answer: %w: %s", ctx.Err(), m.lastLog())
-		case <-tick.C:
-			if m.up(ctx) {
-				return nil
-			}
-		}
+// answers waits until the server is ready, or has ended.
+func (m *demoMachine) answers(ctx context.Context, ready <-chan struct{}) error {
+	select {
+	case <-ready:
+		return nil
+	case err := <-m.exited:
+		m.server = nil
+		return fmt.Errorf("the server ended: %w: %s", err, m.lastLog())
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(demoStart):
+		return fmt.Errorf("the server is not ready after %s: %s", demoStart, m.lastLog())
 	}
-}
-
-func (m *demoMachine) up(ctx context.Context) bool {
-	cl, err := dialAddr(ctx, m.addr)
-	if err != nil {
-		return false
-	}
-	defer cl.Close()
-	return m.mount == "" || len(mountsBelow(m.dir)) > 0
 }
 
 func (m *demoMachine) lastLog() string {
