@@ -19,8 +19,8 @@
 // either has got far. The decision is one compare-and-swap in a record that
 // messages point to, made together with the View's new version: that is the
 // commit point, and it is how a reader never sees half a gang, how a kernel
-// that was rebuilt learns the outcome, and how whoever sees a deadline pass can
-// abort without asking.
+// that was rebuilt learns the outcome, and how the client, which watches the
+// deadline, aborts without asking a coordinator that may be dead.
 package kern
 
 import (
