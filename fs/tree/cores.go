@@ -115,7 +115,7 @@ func (r *coreRoot) core(id cores.ID) *core {
 	if c := slot.Load(); c != nil {
 		return c
 	}
-	meta := sys.NewMeta(uint64(id), strconv.Itoa(int(id)), &sys.User{})
+	meta := sys.NewMeta(uint64(id), strconv.Itoa(int(id)), self())
 	meta.Made = r.meta.Made
 	slot.CompareAndSwap(nil, &core{id: id, root: r, meta: meta})
 	return slot.Load()

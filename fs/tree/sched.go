@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -24,8 +23,7 @@ func (r *schedRoot) Meta() *sys.Meta { return r.meta }
 // newSched returns what makes the node of sched, on a machine of n cores. It
 // belongs to the user whom the server runs as, who may do everything here.
 func newSched(s *sched.Scheduler, n int) func(parent fs.Node) fs.Node {
-	self := &sys.User{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
-	r := &schedRoot{s: s, n: n, meta: sys.NewMeta(0, "sched", self)}
+	r := &schedRoot{s: s, n: n, meta: fixed("sched", 0)}
 	d := schedDir()
 	return func(parent fs.Node) fs.Node { return d.Node(r, parent) }
 }

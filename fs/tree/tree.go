@@ -10,6 +10,8 @@
 package tree
 
 import (
+	"os"
+
 	"warren/fs"
 	"warren/fs/sys"
 	"warren/kern"
@@ -49,11 +51,16 @@ func New(cfg Config) fs.Node {
 	return rootDir().Root(newRoot(cfg, env), env)
 }
 
-// fixed is the identity of a directory that is always there: root's own.
+// fixed is the identity of a directory that is always there. It belongs to the
+// user whom the server runs as.
 func fixed(name string, mode uint32) *sys.Meta {
-	m := sys.NewMeta(0, name, &sys.User{})
+	m := sys.NewMeta(0, name, self())
 	if mode != 0 {
 		m.Chmod("", mode)
 	}
 	return m
+}
+
+func self() *sys.User {
+	return &sys.User{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 }
