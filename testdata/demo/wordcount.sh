@@ -12,16 +12,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 names=$2
 
-# The five things that the script does with the tree.
+# All that the script does with the tree.
 if [ -n "${WARREN:-}" ]; then
 	cd "$WARREN"
-	list() { ls "$1"; }
+	list() { ls; }
 	get() { cat "$1"; }     # print a file
 	put() { cat >"$1"; }    # write standard input to one
 	make() { mkdir "$1"; }
 	remove() { rmdir "$1"; }
 else
-	list() { warren ls "$1"; }
+	list() { warren ls; }
 	get() { warren cat "$1"; }
 	put() { warren write "$1"; }
 	make() { warren mkdir "$1"; }
@@ -57,7 +57,7 @@ trap clean EXIT
 trap 'exit 1' HUP INT TERM
 
 echo "% ls"
-list .
+list
 show cores/stat
 
 # A channel of work, and one of results.
