@@ -79,13 +79,31 @@ func (c *conn) run() {
 }
 
 // start sends a message and has done called once. When the bounds are reached
-// it waits for room, or, without a ctx, fails with EAGAIN.
+// it waits for room.
 func (c *conn) start(ctx context.Context, m *ninep.Msg, done answer) (*call, error) {
-	if err := c.admit(ctx, ninep.IOSize+len(m.Data)); err != nil {
+	if err := c.admit(ctx, len(m.Data)); err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
 	return c.send(m, done)
+}
+
+// try is start for those who must not wait: at the bounds it fails with EAGAIN.
+func (c *conn) try(m *ninep.Msg, done answer) (*call, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return nil, c.err
+	case c.full(len(m.Data)):
+		return nil, sys.Errorf(syscall.EAGAIN, "%s: too many calls in flight", c.name)
+	}
+	return c.send(m, done)
+}
+
+// full reports whether a message with this much data must wait. c.mu is held.
+func (c *conn) full(size int) bool {
+	return len(c.calls) >= c.maxCalls || len(c.out) > 0 && len(c.out)+size > maxOut
 }
 
 // send is start without the bounds. c.mu is held.
@@ -110,7 +128,7 @@ func (c *conn) send(m *ninep.Msg, done answer) (*call, error) {
 	return k, nil
 }
 
-// admit returns with c.mu held once a message of this size may be sent.
+// admit returns with c.mu held once a message with this much data may be sent.
 func (c *conn) admit(ctx context.Context, size int) error {
 	for {
 		c.mu.Lock()
@@ -118,7 +136,7 @@ func (c *conn) admit(ctx context.Context, size int) error {
 			defer c.mu.Unlock()
 			return c.err
 		}
-		if len(c.calls) < c.maxCalls && (len(c.out) == 0 || len(c.out)+size <= maxOut) {
+		if !c.full(size) {
 			return nil
 		}
 		if c.room == nil {
@@ -126,9 +144,6 @@ func (c *conn) admit(ctx context.Context, size int) error {
 		}
 		room := c.room
 		c.mu.Unlock()
-		if ctx == nil {
-			return sys.Errorf(syscall.EAGAIN, "%s: too many calls in flight", c.name)
-		}
 		select {
 		case <-room:
 		case <-c.done:
@@ -159,8 +174,8 @@ func (c *conn) newTag() uint16 {
 }
 
 // rpc sends a message and waits for the reply, which take, if not nil, reads.
-// When ctx ends the call is flushed; if its reply comes first, that is used
-// all the same.
+// When ctx ends the call is flushed and fails with ctx's error, but if it
+// succeeded before that, its reply is used all the same.
 func (c *conn) rpc(ctx context.Context, m *ninep.Msg, take func(r *ninep.Msg) error) error {
 	done := make(chan error, 1)
 	k, err := c.start(ctx, m, func(r *ninep.Msg, err error) {
@@ -188,10 +203,10 @@ func (c *conn) rpc(ctx context.Context, m *ninep.Msg, take func(r *ninep.Msg) er
 		}
 		err = <-done
 	}
-	if err == errFlushed {
-		return ctx.Err()
+	if err != nil {
+		return ctx.Err() // some servers answer "interrupted"
 	}
-	return err
+	return nil
 }
 
 // flush asks the server to forget a call. The call still ends by its answer:

@@ -46,7 +46,7 @@ func (h *handle) Read(c *fs.Call, off int64) {
 	h.mu.Unlock()
 	count := min(c.Count(), h.iounit)
 	m := ninep.Msg{Type: ninep.Tread, Fid: h.f.num, Offset: uint64(off), Count: uint32(count)}
-	k, err := h.f.c.start(nil, &m, func(r *ninep.Msg, err error) {
+	k, err := h.f.c.try(&m, func(r *ninep.Msg, err error) {
 		switch {
 		case err != nil:
 			c.Fail(interrupted(err))
@@ -83,7 +83,7 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 	}
 	sent := len(p)
 	m := ninep.Msg{Type: ninep.Twrite, Fid: h.f.num, Offset: uint64(max(off, 0)), Data: p}
-	k, err := h.f.c.start(nil, &m, func(r *ninep.Msg, err error) {
+	k, err := h.f.c.try(&m, func(r *ninep.Msg, err error) {
 		switch {
 		case err != nil:
 			c.Fail(interrupted(err))
@@ -160,7 +160,7 @@ func (s *stream) give(c sys.Call, msg []byte) bool {
 // ask sends a Tread for the reader. s.mu is held.
 func (s *stream) ask() {
 	m := ninep.Msg{Type: ninep.Tread, Fid: s.f.num, Offset: uint64(s.pos), Count: uint32(s.count)}
-	k, err := s.f.c.start(nil, &m, s.answer)
+	k, err := s.f.c.try(&m, s.answer)
 	if err != nil {
 		s.reader.Fail(err)
 		s.reader = nil
