@@ -92,19 +92,26 @@ func TestFlushRace(t *testing.T) {
 // TestWakeAll parks many reads on one connection: they cost no goroutines, and
 // each gets one message.
 func TestWakeAll(t *testing.T) {
-	const reads = 1000
-	tr := newTree()
+	const reads = 10_000
+	tr := newTreeOf(1)
 	k := newTalker(t, serveTree(t, tr, new(Server), Identity{User: glenda}), DotL)
 	k.attach(8192)
 	for i := range uint32(reads) {
 		k.open(i+1, 0, "stream")
 	}
+	goroutines, heap := runtime.NumGoroutine(), liveHeap()
 	for i := range uint32(reads) {
 		if err := k.send(Msg{Type: Tread, Tag: uint16(i + 1), Fid: i + 1, Count: 100}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tr.await(&tr.parked, reads)
+	if n := runtime.NumGoroutine() - goroutines; n > 10 {
+		t.Errorf("%d goroutines for %d parked reads", n, reads)
+	}
+	if n := (liveHeap() - heap) / reads; n > 1024 {
+		t.Errorf("%d bytes a parked read", n)
+	}
 	src := tr.find("stream").src
 	for i := range reads {
 		src.put([]byte(strconv.Itoa(i)))
@@ -118,6 +125,14 @@ func TestWakeAll(t *testing.T) {
 			t.Fatalf("got %v, want %s by tag %d", m, want, i+1)
 		}
 	}
+}
+
+// liveHeap returns the bytes of what is in use.
+func liveHeap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // TestLost has messages delivered whose replies cannot be written: they go

@@ -20,7 +20,7 @@ import (
 func TestClients(t *testing.T) {
 	const clients = 1000
 	tr := newTreeOf(1)
-	srv := &Server{Root: tr.root, Users: new(sys.Users)}
+	srv := &Server{Root: tr.top, Users: new(sys.Users)}
 	defer tr.check(t)
 	defer srv.Close()
 	var before, after runtime.MemStats
@@ -158,7 +158,7 @@ func TestAnswersNeverRead(t *testing.T) {
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTreeOf(1)
-		srv := &Server{Root: tr.root, Users: new(sys.Users), Patience: 10 * time.Second}
+		srv := &Server{Root: tr.top, Users: new(sys.Users), Patience: 10 * time.Second}
 		ours, theirs := net.Pipe()
 		go srv.ServeConn(ours, Identity{User: glenda})
 		k := newTalker(t, theirs, Classic)
@@ -328,7 +328,6 @@ func TestAllocs(t *testing.T) {
 	k := newTalker(t, serveTree(t, tr, new(Server), Identity{User: glenda}), DotL)
 	k.attach(8192)
 	k.open(1, 0, "text")
-	k.open(2, LWrOnly, "waits")
 	in := make([]byte, 8192)
 	run := func(msgs ...Msg) float64 {
 		var frames [][]byte
@@ -357,8 +356,8 @@ func TestAllocs(t *testing.T) {
 	}{
 		{"read", 0, []Msg{{Type: Tread, Fid: 1, Count: 100}}},
 		{"getattr", 0, []Msg{{Type: Tgetattr, Fid: 1, Mask: AttrBasic}}},
-		{"walk and clunk", 0, []Msg{walk, clunk}},
-		{"walk, open and clunk", 1, []Msg{walk, {Type: Tlopen, Fid: 9}, clunk}}, // the handle
+		{"walk and clunk", 3, []Msg{walk, clunk}},                               // the nodes
+		{"walk, open and clunk", 4, []Msg{walk, {Type: Tlopen, Fid: 9}, clunk}}, // and the handle
 	} {
 		if n := run(c.msgs...); n > c.most {
 			t.Errorf("%s: %v allocations, at most %v", c.name, n, c.most)
@@ -369,7 +368,7 @@ func TestAllocs(t *testing.T) {
 // TestServerClose: all clients are hung up, and Serve returns.
 func TestServerClose(t *testing.T) {
 	tr := newTreeOf(1)
-	srv := &Server{Root: tr.root, Users: new(sys.Users), MaxConns: 2}
+	srv := &Server{Root: tr.top, Users: new(sys.Users), MaxConns: 2}
 	l, err := Listen("unix!" + t.TempDir() + "/s")
 	if err != nil {
 		t.Fatal(err)

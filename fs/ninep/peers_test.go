@@ -25,7 +25,7 @@ func listenTree(t *testing.T, tr *tree) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &Server{Root: tr.root, Users: new(sys.Users)}
+	srv := &Server{Root: tr.top, Users: new(sys.Users)}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	t.Cleanup(func() {

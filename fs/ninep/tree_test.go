@@ -35,11 +35,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	box/      directories can be made and removed in it
 type tree struct {
 	root *node
+	top  *held // of root, for the server
 
 	mu     sync.Mutex
 	change sync.Cond
 	opens  int // handles that are open
 	parked int // calls that wait at a source or a sink
+	refs   int // nodes that were walked to and not released
 	faults []string
 	lines  []string // written to ctl
 	made   int
@@ -58,6 +60,7 @@ func newTreeOf(entries int) *tree {
 	t.change.L = &t.mu
 	t.root = &node{t: t, name: "/", path: 1, kind: fs.Directory, perm: 0o755}
 	t.root.up = t.root
+	t.top = &held{node: t.root}
 	t.root.add("text", fs.Text, 0o644).data = []byte(helloText)
 	t.root.add("big", fs.Log, 0o644).data = []byte(strings.Repeat("0123456789", 2000))
 	t.root.add("ctl", fs.Ctl, 0o666)
@@ -134,16 +137,41 @@ func (n *node) Stat(*fs.Call) (fs.Stat, error) {
 	return s, nil
 }
 
-func (n *node) Walk(_ *fs.Call, name string) (fs.Node, error) {
+// held is a node that somebody walked to, and must release, once.
+type held struct {
+	*node
+	released bool
+}
+
+// hold is called with the tree's lock held.
+func (n *node) hold() *held {
+	n.t.refs++
+	return &held{node: n}
+}
+
+func (n *held) Walk(_ *fs.Call, name string) (fs.Node, error) {
 	n.t.mu.Lock()
 	defer n.t.mu.Unlock()
+	if n.released {
+		n.t.faults = append(n.t.faults, "a walk from "+n.name+" after it was released")
+	}
 	if name == ".." {
-		return n.up, nil
+		return n.up.hold(), nil
 	}
 	if kid := n.kid(name); kid != nil {
-		return kid, nil
+		return kid.hold(), nil
 	}
 	return nil, sys.ErrNotExist
+}
+
+func (n *held) Release() {
+	n.t.mu.Lock()
+	defer n.t.mu.Unlock()
+	if n.released || n == n.t.top {
+		n.t.faults = append(n.t.faults, n.name+" was released twice, or is the root")
+	}
+	n.released = true
+	n.t.refs--
 }
 
 func (n *node) List(c *fs.Call, cookie uint64, yield func(fs.Stat, uint64) bool) error {
@@ -159,17 +187,20 @@ func (n *node) List(c *fs.Call, cookie uint64, yield func(fs.Stat, uint64) bool)
 	return nil
 }
 
-func (n *node) Open(c *fs.Call, f fs.Flags) (fs.Handle, fs.Node, error) {
+func (n *held) Open(c *fs.Call, _ fs.Flags) (fs.Handle, fs.Node, error) {
 	if n.perm&0o007 == 0 && !c.User().Root() {
 		return nil, nil, sys.ErrPermission
 	}
-	n.t.count(&n.t.opens, 1)
-	h := &handle{n: n}
+	n.t.mu.Lock()
+	defer n.t.mu.Unlock()
+	n.t.opens++
+	n.t.change.Broadcast()
+	h := &handle{n: n.node}
 	if n.kind == fs.Stream {
 		h.messages = fs.NewMessages(&port{src: n.src}, n.put)
 	}
 	if n.becomes != nil {
-		return h, n.becomes, nil
+		return h, n.becomes.hold(), nil
 	}
 	return h, n, nil
 }
@@ -200,8 +231,6 @@ func (n *node) Change(_ *fs.Call, ch fs.Change) error {
 	}
 	return nil
 }
-
-func (n *node) Release() {}
 
 // put takes a write to a stream.
 func (n *node) put(c *fs.Call, p []byte) {
@@ -290,6 +319,9 @@ func (t *tree) check(tb testing.TB) {
 	}
 	if t.opens != 0 {
 		tb.Errorf("%d handles are still open", t.opens)
+	}
+	if t.refs != 0 {
+		tb.Errorf("%d nodes were not released", t.refs)
 	}
 	if t.parked != 0 {
 		tb.Errorf("%d calls are still parked", t.parked)
@@ -429,7 +461,7 @@ func socketPair(tb testing.TB) (a, b net.Conn) {
 func serveTree(tb testing.TB, t *tree, s *Server, id Identity) net.Conn {
 	tb.Helper()
 	ours, theirs := socketPair(tb)
-	s.Root, s.Users = t.root, new(sys.Users)
+	s.Root, s.Users = t.top, new(sys.Users)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
