@@ -33,7 +33,7 @@ const TableLines = 200
 //
 //	status    text, 0444
 //	table     text, 0444: TableLines lines that all name the same snapshot
-//	ctl       0666: set WORD; fail, which answers EBUSY
+//	ctl       0666: set WORD; log WORD; end, of the queue; fail, which answers EBUSY
 //	log       log, 0444
 //	queue     stream, 0666: holds 4 messages
 //	private   text, 0600
@@ -146,6 +146,18 @@ func verbs() []fs.Verb[*object] {
 				return func(_ *fs.Call, o *object) error { o.set(w[0]); return nil }, nil
 			},
 			Dump: func(o *object) []string { return []string{fs.Quote(o.get())} },
+		},
+		{
+			Name: "log", Args: "WORD",
+			Parse: func(w []string) (func(*fs.Call, *object) error, error) {
+				return func(_ *fs.Call, o *object) error { o.tree.Log.Append(w[0] + "\n"); return nil }, nil
+			},
+		},
+		{
+			Name: "end", Args: "",
+			Parse: func([]string) (func(*fs.Call, *object) error, error) {
+				return func(_ *fs.Call, o *object) error { o.tree.Queue.End(); return nil }, nil
+			},
 		},
 		{
 			Name: "fail", Args: "",

@@ -18,17 +18,25 @@ func fileType(k fs.Kind) uint32 {
 	return syscall.S_IFREG
 }
 
+// plainSize is the size in bytes that stat(2) shows of a file whose size means
+// nothing, as for those of sysfs. The kernel takes a file of size 0 for empty
+// when it is spliced, without asking; programs take a whole page for no size.
+const plainSize = 4096
+
 // setAttr fills in what stat(2) shows. A directory has one link, so that
 // find(1) does not count on the links of its subdirectories.
 func setAttr(a *gofuse.Attr, st *fs.Stat) {
 	const block = 512 // of st_blocks, bytes
 	a.Ino = st.Qid.Path
 	a.Size = uint64(st.Size)
+	if k := st.Qid.Kind; k == fs.Text || k.Waits() {
+		a.Size = plainSize
+	}
 	a.Blocks = (a.Size + block - 1) / block
 	a.Mode = st.Mode&0o777 | fileType(st.Qid.Kind)
 	a.Nlink = 1
 	a.Uid, a.Gid = st.UID, st.GID
-	a.Blksize = 4096
+	a.Blksize = plainSize
 	a.Atime, a.Atimensec = split(st.Atime)
 	a.Mtime, a.Mtimensec = split(st.Mtime)
 	a.Ctime, a.Ctimensec = a.Mtime, a.Mtimensec
@@ -41,15 +49,30 @@ func split(t time.Time) (s uint64, ns uint32) {
 	return uint64(t.Unix()), uint32(t.Nanosecond())
 }
 
-// GetAttr is stat(2).
-func (s *server) GetAttr(_ <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+// GetAttr is stat(2), and, if it names an open file, the first half of
+// lseek(2) to the end.
+func (s *server) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
 	n := s.nodes.get(in.NodeId)
 	if n == nil {
 		return errStale
 	}
 	r := s.begin(&in.InHeader)
 	defer r.free()
-	return s.stat(&r.call, n, out)
+	status := s.stat(&r.call, n, out)
+	if in.Flags()&gofuse.FUSE_GETATTR_FH == 0 || !status.Ok() {
+		return status
+	}
+	f := s.files.get(in.Fh())
+	if f == nil {
+		return status
+	}
+	defer f.done(s)
+	if f.kind == fs.Text || f.kind == fs.Ctl {
+		if size, err := s.length(cancel, f, in.Pid); err == nil {
+			out.Size = size
+		}
+	}
+	return status
 }
 
 func (s *server) stat(c *fs.Call, n *node, out *gofuse.AttrOut) gofuse.Status {
@@ -90,7 +113,7 @@ func (s *server) SetAttr(_ <-chan struct{}, in *gofuse.SetAttrIn, out *gofuse.At
 }
 
 func change(in *gofuse.SetAttrIn) fs.Change {
-	ch := fs.Change{Op: fs.OpSet, Mode: in.Mode & 0o777, UID: in.Uid, GID: in.Gid}
+	ch := fs.Change{Op: fs.OpSet, Mode: in.Mode & 0o777, UID: in.Uid, GID: in.Gid, Size: int64(in.Size)}
 	for _, v := range [...]struct {
 		valid uint32
 		set   fs.SetMask

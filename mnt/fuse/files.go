@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,8 +18,12 @@ type file struct {
 	node   fs.Node   // if it is another file than the one that was opened
 	from   *node     // that was opened
 	user   *sys.User // the opener, whose rights count
-	stream bool
-	refs   atomic.Int32 // 1 until RELEASE, and 1 for each request in flight
+	kind   fs.Kind
+	// nonblock is what open(2) said. What fcntl(2) sets later is not looked at:
+	// Go's runtime sets it on every file that it can poll, and as a mount says
+	// that all are ready, its reads would fail and then wait for ever.
+	nonblock bool
+	refs     atomic.Int32 // 1 until RELEASE, and 1 for each request in flight
 }
 
 // done lets go of a file; the last to do so closes it.
@@ -94,29 +99,30 @@ func (s *server) open(h *gofuse.InHeader, id uint64, flags uint32, out *gofuse.O
 	if n == nil {
 		return syscall.ESTALE
 	}
-	f, kind, err := s.openNode(h, n, flags)
+	f, err := s.openNode(h, n, flags)
 	if err != nil {
 		s.nodes.forget(id, 1)
 		return err
 	}
 	out.Fh = s.files.add(f)
-	out.OpenFlags = openFlags(kind)
+	out.OpenFlags = openFlags(f.kind)
 	return nil
 }
 
-func (s *server) openNode(h *gofuse.InHeader, n *node, flags uint32) (*file, fs.Kind, error) {
-	r := s.request(s.users.ByUID(h.Uid, h.Gid), h.Pid, nil, flags&syscall.O_NONBLOCK != 0)
+func (s *server) openNode(h *gofuse.InHeader, n *node, flags uint32) (*file, error) {
+	nonblock := flags&syscall.O_NONBLOCK != 0
+	r := s.request(s.users.ByUID(h.Uid, h.Gid), h.Pid, nil, nonblock)
 	defer r.free()
 	handle, opened, err := n.file.Open(&r.call, treeFlags(flags))
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	q := opened.Qid()
-	f := &file{handle: handle, from: n, user: r.call.User(), stream: q.Kind == fs.Stream}
+	f := &file{handle: handle, from: n, user: r.call.User(), kind: q.Kind, nonblock: nonblock}
 	if q.Path != n.file.Qid().Path {
 		f.node = opened
 	}
-	return f, q.Kind, nil
+	return f, nil
 }
 
 // treeFlags turns the flags of open(2) into the tree's.
@@ -155,23 +161,28 @@ func openFlags(k fs.Kind) uint32 {
 	case fs.Directory:
 		return 0
 	case fs.Stream:
-		return gofuse.FOPEN_DIRECT_IO | gofuse.FOPEN_STREAM | gofuse.FOPEN_NONSEEKABLE
+		return gofuse.FOPEN_DIRECT_IO | gofuse.FOPEN_STREAM | gofuse.FOPEN_NONSEEKABLE | gofuse.FOPEN_PARALLEL_DIRECT_WRITES
 	}
 	return gofuse.FOPEN_DIRECT_IO
 }
 
-// Read reads from an open file.
+// Read reads from an open file. A read for the page cache is refused: it
+// comes from splice(2) or sendfile(2), of busybox's cat for one, which then
+// reads as everybody does.
 func (s *server) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofuse.ReadResult, gofuse.Status) {
 	f := s.files.get(in.Fh)
 	if f == nil {
 		return nil, gofuse.EBADF
 	}
 	defer f.done(s)
+	if in.ReadFlags&gofuse.READ_LOCKOWNER == 0 && f.kind != fs.Bytes {
+		return nil, gofuse.EINVAL
+	}
 	off := int64(in.Offset)
-	if f.stream {
+	if f.kind == fs.Stream {
 		off = -1
 	}
-	r := s.request(f.user, in.Pid, buf, in.Flags&syscall.O_NONBLOCK != 0)
+	r := s.request(f.user, in.Pid, buf, f.nonblock)
 	f.handle.Read(&r.call, off)
 	r.wait(cancel)
 	if r.err != nil {
@@ -184,6 +195,24 @@ func (s *server) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (go
 	return r, gofuse.OK
 }
 
+// length returns how long an open text is, as lseek(2) wants to know before
+// it goes to the end. Reading from the second byte on continues the snapshot
+// that the file has, if any.
+func (s *server) length(cancel <-chan struct{}, f *file, pid uint32) (uint64, error) {
+	for end := int64(1); ; {
+		r := s.request(f.user, pid, nil, true)
+		r.call.Init(f.user, int(pid), (*meter)(r), math.MaxInt32, true)
+		f.handle.Read(&r.call, end)
+		r.wait(cancel)
+		n, err := r.n, r.err
+		r.free()
+		if n == 0 || err != nil {
+			return uint64(end), err
+		}
+		end += int64(n)
+	}
+}
+
 // Write writes to an open file.
 func (s *server) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) (uint32, gofuse.Status) {
 	f := s.files.get(in.Fh)
@@ -191,7 +220,7 @@ func (s *server) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) 
 		return 0, gofuse.EBADF
 	}
 	defer f.done(s)
-	r := s.request(f.user, in.Pid, nil, in.Flags&syscall.O_NONBLOCK != 0)
+	r := s.request(f.user, in.Pid, nil, f.nonblock)
 	defer r.free()
 	f.handle.Write(&r.call, data, int64(in.Offset))
 	r.wait(cancel)

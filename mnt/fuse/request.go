@@ -73,6 +73,18 @@ func (r *request) Error(err error) {
 	r.answer()
 }
 
+// A meter is a request that only counts the bytes of a read.
+type meter request
+
+// Data takes the answer of a read.
+func (m *meter) Data(p []byte, _ func()) { (*request)(m).Count(len(p)) }
+
+// Count takes the answer of a write, which there is none of.
+func (m *meter) Count(n int) { (*request)(m).Count(n) }
+
+// Error takes a failure.
+func (m *meter) Error(err error) { (*request)(m).Error(err) }
+
 func (r *request) answer() {
 	if r.state.Swap(answered) == waiting {
 		r.wake <- struct{}{}
