@@ -107,6 +107,16 @@ func TestManyFids(t *testing.T) {
 	k.must(Msg{Type: Tclunk, Fid: 50_000}, Msg{Type: Twalk, Newfid: 99_999})
 }
 
+// onlyConn returns the server's one connection.
+func onlyConn(srv *Server) *conn {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	for c := range srv.conns {
+		return c
+	}
+	return nil
+}
+
 // TestReplyNeverRead: a client that reads nothing costs a bounded buffer, then
 // it is hung up.
 func TestReplyNeverRead(t *testing.T) {
@@ -116,10 +126,7 @@ func TestReplyNeverRead(t *testing.T) {
 	k := newTalker(t, nc, Classic)
 	k.attach(1 << 20)
 	k.open(1, ModeRead, "big")
-	var c *conn
-	for c = range srv.conns { // nobody changes it now
-		break
-	}
+	c := onlyConn(srv)
 	reads := make([]Msg, 100)
 	for i := range reads {
 		reads[i] = Msg{Type: Tread, Tag: uint16(i), Fid: 1, Count: 20000}
@@ -232,12 +239,9 @@ func TestLyingSize(t *testing.T) {
 	if _, err := k.nc.Write([]byte{0, 0, 0x10, 0, byte(Twrite), 1, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
-	var c *conn
-	for c = range srv.conns {
-		break
-	}
+	c := onlyConn(srv)
 	k.nc.Close()
-	srv.Close() // the reader is gone: its buffer may be looked at
+	srv.done.Wait() // the reader is gone: its buffer may be looked at
 	if len(c.in) > firstIn {
 		t.Errorf("the buffer has %d bytes after 8 of a message", len(c.in))
 	}
