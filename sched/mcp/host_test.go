@@ -397,7 +397,9 @@ func TestLeftovers(t *testing.T) {
 	if logs, _ := filepath.Glob(filepath.Join(dir, "procs", "*.std*")); len(logs) != 2 {
 		t.Errorf("output files: %v, want those of the one that runs", logs)
 	}
-	second.Close()
+	// A halt leaves alone what it did not start.
+	second.Halt()
+	second.Halt()
 	for {
 		if size, err := log.Size(); err != nil || size > 0 {
 			break
@@ -413,7 +415,7 @@ func TestLeftovers(t *testing.T) {
 	if left := third.Leftovers(); len(left) > 0 {
 		t.Errorf("found %q after its end", left)
 	}
-	third.Close()
+	third.Halt()
 }
 
 // TestReopen: programs may open /dev/stdout, also those of other users.

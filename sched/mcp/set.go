@@ -235,7 +235,7 @@ func (s *Set) Halt() {
 			s.Log.Warn("halt", "proc", p.meta.Name, "err", err)
 		}
 	}
-	s.Close()
+	s.watcher.close()
 	s.state.clear()
 }
 

@@ -32,6 +32,7 @@ type stateDir struct {
 	lock      *os.File // the folder, locked against other servers
 	jobs      *os.File
 	leftovers []string
+	left      []int // their slots
 
 	mu     sync.Mutex
 	next   int   // the first slot that was never used
@@ -85,6 +86,7 @@ func (d *stateDir) open(base string) (err error) {
 func (d *stateDir) found(n int) {
 	if line, alive := d.recorded(n); alive {
 		d.next = max(d.next, n+1)
+		d.left = append(d.left, n)
 		d.leftovers = append(d.leftovers, line+" (output in "+d.base(n)+".*)")
 		return
 	}
@@ -142,9 +144,22 @@ func (d *stateDir) remove(n int) error {
 	return first
 }
 
-// clear removes the folder, if no program's output is in it.
+// clear gives the folder up and removes it, but for the output of what an
+// earlier server left running and still runs.
 func (d *stateDir) clear() {
-	if len(d.leftovers) == 0 {
+	if d.lock == nil {
+		return // given up before
+	}
+	alive := 0
+	for _, n := range d.left {
+		if _, runs := d.recorded(n); runs {
+			alive++
+		} else {
+			_ = d.remove(n)
+		}
+	}
+	d.close()
+	if alive == 0 {
 		_ = os.Remove(filepath.Join(d.path, jobsName))
 		_ = os.Remove(d.path)
 	}
