@@ -43,7 +43,9 @@ func (m *Mounted) spawn() {
 	m.workers.Add(1)
 	go func() {
 		defer m.workers.Done()
-		m.serve(new(worker))
+		w := m.idleMem.Get().(*worker)
+		m.serve(w)
+		m.idleMem.Put(w)
 	}()
 }
 
@@ -51,8 +53,7 @@ func (m *Mounted) spawn() {
 // the last to leave for the tree, where it may have to wait, starts another.
 func (m *Mounted) serve(w *worker) {
 	for {
-		if m.idle.Add(1) > m.maxIdle {
-			m.idle.Add(-1)
+		if !m.mayRead() {
 			return
 		}
 		req, err := m.receive(w)
@@ -72,6 +73,21 @@ func (m *Mounted) serve(w *worker) {
 		}
 		m.handle(w, req)
 		m.free(w)
+	}
+}
+
+// mayRead counts a goroutine that is about to read; false if enough do. None is
+// counted that then does not read, or the last to leave would not know that it
+// is the last.
+func (m *Mounted) mayRead() bool {
+	for {
+		n := m.idle.Load()
+		if n >= m.maxIdle {
+			return false
+		}
+		if m.idle.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
 }
 
