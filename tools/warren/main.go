@@ -115,7 +115,7 @@ func report(err error) int {
 func words(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || most >= 0 && len(args) > most {
-			return usagef(cmd, "want %s", cmd.UseLine())
+			return usagef(cmd, "want: %s", strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 		}
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func writeCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "write PATH [TEXT...]",
 		Short: "write words, or standard input, to a file of the tree",
 		Long: "Write writes the words with blanks between them and a newline at the end, as\n" +
@@ -33,6 +33,8 @@ func writeCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().SetInterspersed(false) // the text may look like flags
+	return cmd
 }
 
 func write(ctx context.Context, cl *client.Client, p string, words []string) error {
