@@ -246,13 +246,8 @@ func (p *Proc) resize(old, next sched.Request) error {
 	if !changed {
 		return nil
 	}
-	waited := p.State() == Waiting
 	if err = p.apply(g); err == nil {
 		return nil
-	}
-	if waited {
-		p.stillborn(err)
-		return err
 	}
 	// The program is where it was; so must be what the scheduler thinks.
 	p.setRequest(old)

@@ -117,7 +117,7 @@ func (d *stateDir) take(uid uint32) (n int) {
 // process, unless they may still be read.
 func (d *stateDir) give(n int, uid uint32, again bool) error {
 	base := d.base(n)
-	again = again && os.Truncate(base+"."+stdoutName, 0) == nil && os.Truncate(base+"."+stderrName, 0) == nil
+	again = again && empty(base+"."+stdoutName) && empty(base+"."+stderrName)
 	d.mu.Lock()
 	if again && d.spares < maxSpares && d.spare != nil {
 		defer d.mu.Unlock()
@@ -131,6 +131,12 @@ func (d *stateDir) give(n int, uid uint32, again bool) error {
 	defer d.mu.Unlock()
 	d.free = append(d.free, n)
 	return err
+}
+
+// empty makes a file empty, which costs nothing if it is; false if it cannot.
+func empty(path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && (st.Size == 0 || unix.Truncate(path, 0) == nil)
 }
 
 // remove removes a slot's files.
@@ -269,12 +275,15 @@ func (p *Proc) openFiles() (f files, err error) {
 // openOutput opens a log, which is the user's own, so that programs can open
 // /dev/stdout.
 func openOutput(path string, u *sys.User) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	var st unix.Stat_t
 	err = unix.Fstat(int(f.Fd()), &st)
+	if err == nil && st.Size > 0 {
+		err = f.Truncate(0)
+	}
 	if err == nil && st.Uid != u.UID {
 		err = f.Chown(int(u.UID), int(u.GID))
 	}
