@@ -36,17 +36,19 @@ show() {
 
 workers=
 channels=
-gather=
 tmp=$(mktemp -d)
 
 clean() {
 	trap - EXIT
+	for c in $channels; do
+		echo close | put "chans/$c/ctl" # ends who still writes or reads
+	done
 	for w in $workers; do
-		echo kill | put "procs/$w/ctl" 2>/dev/null || : # it has ended, mostly
-		get "procs/$w/wait" >/dev/null
+		if echo kill | put "procs/$w/ctl" 2>/dev/null; then # else it never ran
+			get "procs/$w/wait" >/dev/null
+		fi
 		remove "procs/$w"
 	done
-	[ -z "$gather" ] || kill "$gather" 2>/dev/null || :
 	wait
 	for c in $channels; do
 		remove "chans/$c"
@@ -104,7 +106,6 @@ for w in $workers; do
 done
 echo close | put chans/counts/ctl
 wait "$gather"
-gather=
 
 echo
 echo "who ran where:"
