@@ -51,7 +51,6 @@ func demoCommand() *cobra.Command {
 // everything of it: scripts, socket, state and mount.
 type demoMachine struct {
 	dir    string
-	exe    string
 	addr   string
 	mount  string // empty: none
 	server *exec.Cmd
@@ -89,7 +88,7 @@ func newDemoMachine() (*demoMachine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &demoMachine{dir: dir, exe: exe, addr: "unix!" + filepath.Join(dir, "socket")}
+	m := &demoMachine{dir: dir, addr: "unix!" + filepath.Join(dir, "socket")}
 	err = errors.Join(
 		os.CopyFS(m.path("demo"), demo.Scripts),
 		os.Mkdir(m.path("bin"), 0o755),
@@ -137,7 +136,7 @@ func (m *demoMachine) serve(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	m.server = exec.Command(m.exe, args...)
+	m.server = exec.Command(m.path("bin/warren"), args...)
 	m.server.Stderr = log
 	m.server.Env = m.environ()
 	m.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for the script
