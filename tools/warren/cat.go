@@ -10,6 +10,7 @@ import (
 
 	"warren/fs"
 	"warren/fs/ninep/client"
+	"warren/fs/sys"
 )
 
 func catCommand() *cobra.Command {
@@ -40,6 +41,9 @@ func copyOut(ctx context.Context, cl *client.Client, p string, w io.Writer) erro
 		return err
 	}
 	defer f.Close()
+	if f.Kind() == fs.Directory {
+		return sys.ErrIsDir
+	}
 	return copyFile(ctx, f, w)
 }
 

@@ -50,3 +50,11 @@ func completeFirst(cmd *cobra.Command, args []string, word string) ([]string, co
 	}
 	return completePaths(cmd, args, word)
 }
+
+// completeFlag completes the value of a flag that has few.
+func completeFlag(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the command has no such flag
+	}
+}

@@ -11,8 +11,9 @@ import (
 
 func mountCommand() *cobra.Command {
 	var o fuse.Options
+	var streams []string
 	cmd := &cobra.Command{
-		Use:   "mount [-allow-other] ADDR DIR",
+		Use:   "mount [-allow-other] [-stream NAME]... ADDR DIR",
 		Short: "mount a 9P server's tree through FUSE, until SIGTERM or SIGINT",
 		Long: "Mount mounts the tree of any 9P server on an empty directory and stays in the\n" +
 			"foreground. SIGTERM, SIGINT and umount end it and leave nothing behind; so\n" +
@@ -20,9 +21,10 @@ func mountCommand() *cobra.Command {
 		Args:              words(2, 2),
 		ValidArgsFunction: completeMount,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return mount(args[0], args[1], o)
+			return mount(args[0], args[1], streams, o)
 		},
 	}
+	cmd.Flags().StringArrayVar(&streams, "stream", nil, "name of files that give a message a read on this server, as often as wanted")
 	cmd.Flags().BoolVar(&o.AllowOther, "allow-other", false, "let other users in; the server judges what each may do")
 	return cmd
 }
@@ -36,10 +38,10 @@ func completeMount(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 }
 
 // mount mounts and waits for the end: by a signal, by umount, or the server's.
-func mount(addr, dir string, o fuse.Options) error {
+func mount(addr, dir string, streams []string, o fuse.Options) error {
 	ctx, stop := interruptible()
 	defer stop()
-	cl, err := client.Dial(ctx, addr, client.Options{})
+	cl, err := client.Dial(ctx, addr, client.Options{Streams: streams})
 	if err != nil {
 		return ended(ctx, noServer(addr, err))
 	}

@@ -9,7 +9,7 @@ type outputFormat struct{ name string }
 func outputFlag(cmd *cobra.Command) *outputFormat {
 	f := new(outputFormat)
 	cmd.Flags().StringVarP(&f.name, "output", "o", "text", "text, or json for programs")
-	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "output", "text", "json")
 	return f
 }
 

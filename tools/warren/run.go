@@ -58,6 +58,7 @@ func runCommand() *cobra.Command {
 	f.SetInterspersed(false)
 	f.StringVarP(&o.cores, "cores", "c", "", "cores wanted, N or MIN..MAX")
 	f.StringVar(&o.class, "class", "", "shared, exclusive or quiet")
+	completeFlag(cmd, "class", "shared", "exclusive", "quiet")
 	f.StringVar(&o.on, "on", "", "set of cores it may be on, such as 0-3,8")
 	f.StringVar(&o.name, "name", "", "name of the process, which then stays")
 	f.BoolVar(&o.gang, "gang", false, "all vcores run or none")
@@ -71,6 +72,7 @@ func runProgram(cmd *cobra.Command, o runOptions, args []string) error {
 	sigs := make(chan os.Signal, 16)
 	signal.Notify(sigs, passedOn...)
 	defer signal.Stop(sigs)
+	signal.Ignore(syscall.SIGPIPE) // it is the program's, see unread
 	ctx := context.Background()
 	cl, err := dial(ctx, cmd)
 	if err != nil {
@@ -82,10 +84,11 @@ func runProgram(cmd *cobra.Command, o runOptions, args []string) error {
 		return failure(err)
 	}
 	status, err := r.whole(ctx, o, args, sigs)
-	err = errors.Join(err, r.end(ctx, o))
+	left := r.end(ctx, o)
 	if err != nil {
-		return failure(err)
+		return failure(errors.Join(err, left))
 	}
+	report(left) // what the program did counts more than what it left behind
 	return exitStatus(status)
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"warren/fs"
 	"warren/fs/ninep/client"
+	"warren/fs/sys"
 )
 
 // How often a log that has nothing new is looked at.
@@ -41,9 +43,25 @@ func (r *run) output(ctx context.Context) (*output, error) {
 		outDone: make(chan error, 1), errDone: make(chan error, 1),
 		ended: make(chan struct{}), cancel: cancel,
 	}
-	go func() { o.outDone <- errors.Join(copyFile(ctx, follow, os.Stdout), follow.Close()) }()
-	go func() { o.errDone <- errors.Join(o.tail(ctx, log, os.Stderr), log.Close()) }()
+	go func() {
+		err := r.unread(ctx, copyFile(ctx, follow, os.Stdout))
+		o.outDone <- errors.Join(err, follow.Close())
+	}()
+	go func() {
+		err := r.unread(ctx, o.tail(ctx, log, os.Stderr))
+		o.errDone <- errors.Join(err, log.Close())
+	}()
 	return o, nil
+}
+
+// unread tells the program, as a pipe would, that nobody reads what it prints.
+// That is no failure of ours: what the program makes of it counts.
+func (r *run) unread(ctx context.Context, err error) error {
+	if !errors.Is(err, syscall.EPIPE) || errors.As(err, new(*sys.Error)) {
+		return err
+	}
+	r.signal(ctx, syscall.SIGPIPE)
+	return nil
 }
 
 // drain waits until all that the ended program printed is copied; of one that

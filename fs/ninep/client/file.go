@@ -19,7 +19,7 @@ import (
 type File struct {
 	fid    *fid
 	iounit int
-	stream bool
+	kind   fs.Kind
 	turn   chan struct{} // held by the Read whose turn it is
 
 	mu     sync.Mutex
@@ -45,8 +45,8 @@ func (cl *Client) Open(ctx context.Context, name string, flags fs.Flags) (*File,
 		f.drop()
 		return nil, err
 	}
-	stream := cl.kindOf(f.qid, path.Base(name)) == fs.Stream
-	return &File{fid: f, iounit: iounit, stream: stream, turn: make(chan struct{}, 1)}, nil
+	kind := cl.kindOf(f.qid, path.Base(name))
+	return &File{fid: f, iounit: iounit, kind: kind, turn: make(chan struct{}, 1)}, nil
 }
 
 // open opens the fid and returns the most bytes of a read or write.
@@ -109,6 +109,9 @@ func openFlags(flags fs.Flags) uint32 {
 // IOUnit returns the most bytes that one message can carry: a buffer of this
 // size is filled by one read, and written by one write.
 func (f *File) IOUnit() int { return f.iounit }
+
+// Kind says how the file behaves, as far as that can be known from here.
+func (f *File) Kind() fs.Kind { return f.kind }
 
 // Read is ReadContext without an end.
 func (f *File) Read(p []byte) (int, error) { return f.ReadContext(context.Background(), p) }
@@ -194,7 +197,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 // IOUnit: a stream takes no such message (EMSGSIZE). When ctx ends it returns
 // its error and what was written, unless the server has already answered.
 func (f *File) WriteContext(ctx context.Context, p []byte) (int, error) {
-	if f.stream && len(p) > f.iounit {
+	if f.kind == fs.Stream && len(p) > f.iounit {
 		return 0, sys.Errorf(syscall.EMSGSIZE, "message of %d bytes is too long: the server takes %d", len(p), f.iounit)
 	}
 	f.mu.Lock()
