@@ -2,7 +2,6 @@ package sched
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"sync"
 	"syscall"
@@ -28,6 +27,7 @@ type claim struct {
 
 	busy     bool // its own call waits for others to move: it is not to be moved itself
 	moving   bool // a Granted is under way
+	moves    int  // how many were
 	starting bool // it is to start when others have moved
 	stuck    bool // a Granted failed: it is left alone until its next Resize
 
@@ -97,6 +97,9 @@ func (s *Scheduler) sync() {
 	v := s.m.View()
 	for c := range v.Changed(s.view) {
 		st := &s.state[c.ID]
+		if st.Online && !(c.Online && c.Alive) {
+			s.lost = append(s.lost, c.ID)
+		}
 		st.Online, st.Mgmt, st.Outside = c.Online && c.Alive, c.Mgmt, c.Outside
 		st.Owner, st.Prov = key(c.Owner), key(c.Prov)
 		var prov kern.Owner
@@ -202,11 +205,8 @@ func (s *Scheduler) agree(moves []kern.Move) error {
 	}
 	var err error
 	for range tries {
-		if err = s.m.Agree(moves); err != nil && !errors.Is(err, syscall.EAGAIN) {
+		if err = s.insist(moves); err != nil {
 			break
-		}
-		if err != nil {
-			continue
 		}
 		s.holders.note(moves)
 		s.sync()
@@ -216,6 +216,18 @@ func (s *Scheduler) agree(moves []kern.Move) error {
 		// A kernel was rebuilt from what was known before: ask again.
 	}
 	s.sync()
+	return err
+}
+
+// insist asks the kernels again while all that hinders them will pass. It needs no lock.
+func (s *Scheduler) insist(moves []kern.Move) error {
+	err := s.m.Agree(moves)
+	for range tries {
+		if !errors.Is(err, syscall.EAGAIN) {
+			break
+		}
+		err = s.m.Agree(moves)
+	}
 	return err
 }
 
@@ -234,28 +246,34 @@ func (s *Scheduler) done(moves []kern.Move) bool {
 	return true
 }
 
-// giveUp gives cores or standing claims back whatever happens: what the kernels refuse now is asked
-// of them again before everything else. s.mu is held.
+// giveUp gives cores or standing claims back whatever happens: what a kernel
+// does not agree to now is asked of it again before everything else. s.mu is held.
 func (s *Scheduler) giveUp(moves []kern.Move) {
 	s.debts = append(s.debts, moves...)
 	s.pay()
 }
 
+// pay has the kernels agree to what is owed to them, but those that are silent.
 func (s *Scheduler) pay() {
 	if len(s.debts) == 0 {
 		return
 	}
-	debts := s.debts
-	s.debts = nil
-	if s.agree(debts) == nil {
+	s.sync()
+	silent := func(mv kern.Move) bool { return !s.view.Core(mv.Core).Alive }
+	later := slices.Clone(s.debts)
+	now := slices.DeleteFunc(s.debts, silent)
+	s.debts = slices.DeleteFunc(later, func(mv kern.Move) bool { return !silent(mv) })
+	if s.agree(now) == nil {
 		return
 	}
-	for _, mv := range debts {
+	for _, mv := range now {
 		err := s.agree([]kern.Move{mv})
-		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ETIMEDOUT) {
+		switch {
+		case err == nil:
+		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ETIMEDOUT):
 			s.debts = append(s.debts, mv)
-		} else if err != nil {
-			s.opt.Log.Warn("a core was not given back", slog.Int("core", int(mv.Core)), slog.String("proc", mv.Owner.Proc), slog.Any("err", err))
+		default:
+			s.opt.Log.Warn("a core was not given back", "core", mv.Core, "proc", mv.Owner.Proc, "err", err)
 		}
 	}
 }

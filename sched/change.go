@@ -115,7 +115,7 @@ func (s *Scheduler) carry(p plan) error {
 			p.own.cl.busy = true
 		}
 		s.mu.Unlock()
-		tellAll(p.others)
+		s.moveAll(p.others)
 		s.mu.Lock()
 		if p.own != nil {
 			p.own.cl.busy = false
@@ -123,7 +123,7 @@ func (s *Scheduler) carry(p plan) error {
 	}
 	var err error
 	for _, ch := range p.others {
-		if s.settle(ch); ch.failed != nil && !ch.cl.gone {
+		if ch.failed != nil && !ch.cl.gone {
 			err = sys.Errorf(syscall.EBUSY, "cores: %s could not be moved out of the way: %v", ch.cl.owner, ch.failed)
 		}
 	}
@@ -133,26 +133,55 @@ func (s *Scheduler) carry(p plan) error {
 	return err
 }
 
-// tellAll calls Granted of all of them, and waits. A process that has ended is
-// in nobody's way: its Release is coming.
-func tellAll(changes []*change) {
+// moveAll tells claimants of their moves, all at once, and waits. Each move is
+// settled when it is made, as somebody may wait for just that one.
+func (s *Scheduler) moveAll(changes []*change) {
 	var all sync.WaitGroup
 	for _, ch := range changes {
 		all.Go(func() {
-			err := ch.cl.c.Granted(ch.grant)
-			if ch.start || !errors.Is(err, syscall.ESRCH) {
-				ch.failed = err
-			}
+			ch.offer()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.settle(ch)
 		})
 	}
 	all.Wait()
+}
+
+// offer tells a claimant of a change. A process that has ended is in nobody's
+// way: its Release is coming.
+func (ch *change) offer() {
+	err := ch.cl.c.Granted(ch.grant)
+	if ch.start || !errors.Is(err, syscall.ESRCH) {
+		ch.failed = err
+	}
+}
+
+// await waits for the ends of the moves that these claims are in the middle of,
+// on behalf of a claim that is busy meanwhile (or of nobody). None of them may
+// be busy, and their next moves are not waited for: see the package comment.
+// s.mu is held, but not while it waits.
+func (s *Scheduler) await(cl *claim, moving []*claim) {
+	if cl != nil {
+		cl.busy = true
+		defer func() { cl.busy = false }()
+	}
+	till := make([]int, len(moving))
+	for i, m := range moving {
+		till[i] = m.moves + 1
+	}
+	for i, m := range moving {
+		for m.moves < till[i] {
+			s.settled.Wait()
+		}
+	}
 }
 
 // settle ends a change that its claimant was told of. One who refused keeps
 // what it had, and is left alone from then on.
 func (s *Scheduler) settle(ch *change) {
 	cl := ch.cl
-	cl.moving = false
+	s.still(cl)
 	switch {
 	case cl.gone:
 	case ch.failed == nil || cl.serial != ch.grant.Serial:
@@ -173,21 +202,34 @@ func (s *Scheduler) finish(p plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.carry(p)
+	if p.thins {
+		s.thinning--
+	}
 	switch own := p.own; {
-	case own == nil || own.cl.gone:
+	case own == nil:
+	case own.cl.gone:
+		s.still(own.cl)
 	case err != nil:
-		own.cl.moving, own.cl.starting = false, false
+		own.cl.starting = false
+		s.still(own.cl)
 		if own.start {
 			s.requeue(own.cl, err.Error())
 		}
 	default:
 		own.cl.starting = false
 		s.mu.Unlock()
-		tellAll([]*change{own})
+		own.offer()
 		s.mu.Lock()
 		s.settle(own)
 	}
 	s.serve()
+}
+
+// still says that a claim is being moved no more.
+func (s *Scheduler) still(cl *claim) {
+	cl.moving = false
+	cl.moves++
+	s.settled.Broadcast()
 }
 
 // forget ends a claim: everything but a provision goes. s.mu is held.

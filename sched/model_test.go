@@ -202,6 +202,11 @@ func (m *model) forgotten() {
 
 // checkAlloc checks that processes run just where the scheduler says.
 func (m *model) checkAlloc(t *rapid.T) {
+	for c := range m.m.View().All() {
+		if owner, prov := m.s.Holder(c.ID); owner != c.Owner || prov != c.Prov {
+			t.Fatalf("a kernel would hear that core %d is %s's and provisioned to %s, and it is %+v", c.ID, owner, prov, c)
+		}
+	}
 	at := make(map[kern.Owner]cores.Set)
 	for _, h := range m.s.Alloc() {
 		at[h.Owner] = append(at[h.Owner], h.Core)

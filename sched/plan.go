@@ -70,6 +70,8 @@ func (s *Scheduler) place(cl *claim, r *Request, bars []policy.Bar) ([]cores.ID,
 type plan struct {
 	own    *change
 	others []*change
+	thins  bool     // it evens the loads out, and is one of a bounded number
+	moving []*claim // those just being moved, who could not be asked to move
 }
 
 // plan says what a claim would get for a request behind a gate. It changes
@@ -79,9 +81,12 @@ func (s *Scheduler) plan(cl *claim, r Request, g *gate) (plan, error) {
 		return s.planShared(cl, r, g)
 	}
 	bars := s.barsFor(cl, g)
+	var moving []*claim
 	for {
 		p, blocked, err := s.planExclusive(cl, r, bars)
+		moving = append(moving, p.moving...)
 		if blocked == nil {
+			p.moving = moving
 			return p, err
 		}
 		if bars == nil {
@@ -136,21 +141,24 @@ func (s *Scheduler) planExclusive(cl *claim, r Request, bars []policy.Bar) (p pl
 		return plan{}, nil, err
 	}
 	k.put(cl, &r, to)
-	others, blocked := s.clear(&k, to, cl)
-	return plan{own: &change{cl: cl, r: r, to: to}, others: others}, blocked, nil
+	p.own = &change{cl: cl, r: r, to: to}
+	return p, s.clear(&k, &p, to, cl), nil
 }
 
 // clear plans how shared work gets off these cores, on which the sketch lets
 // it be no more. If it cannot it returns those that it needs.
-func (s *Scheduler) clear(k *sketch, at []cores.ID, but *claim) (others []*change, blocked []cores.ID) {
+func (s *Scheduler) clear(k *sketch, p *plan, at []cores.ID, but *claim) (blocked []cores.ID) {
 	for _, cl := range s.sharedOn(at, but) {
+		if cl.moving && !cl.busy {
+			p.moving = append(p.moving, cl)
+		}
 		ch, blocked := s.dodge(k, cl, at)
 		if blocked != nil {
-			return nil, blocked
+			return blocked
 		}
-		others = append(others, ch)
+		p.others = append(p.others, ch)
 	}
-	return others, nil
+	return nil
 }
 
 // sharedOn lists the shared claims on these cores, but for one, each once, in

@@ -149,21 +149,35 @@ func (s *Scheduler) provision(o kern.Owner, more, less cores.Set) error {
 	if err := s.agree(provMoves(kern.Provision, o, more)); err != nil {
 		return err
 	}
-	k := sketch{s: s}
-	others, blocked := s.clear(&k, more, s.claims[o])
-	k.wipe()
-	var err error
-	if blocked != nil {
-		err = sys.Errorf(syscall.EBUSY, "prov: shared work needs cores %s and has nowhere else to go", cores.NewSet(blocked...))
-	} else if err = s.begin(plan{others: others}); err == nil {
-		err = s.carry(plan{others: others})
-	}
+	err := s.moveOff(more, s.claims[o])
 	if err != nil {
 		less = more
 	}
 	s.giveUp(provMoves(kern.Unprovision, o, less))
 	s.serve()
 	return err
+}
+
+// moveOff moves shared work off cores, but for that of one claim.
+func (s *Scheduler) moveOff(at []cores.ID, but *claim) error {
+	var blocked []cores.ID
+	for range tries {
+		var p plan
+		k := sketch{s: s}
+		blocked = s.clear(&k, &p, at, but)
+		k.wipe()
+		switch {
+		case blocked == nil:
+			if err := s.begin(p); err != nil {
+				return err
+			}
+			return s.carry(p)
+		case len(p.moving) == 0:
+			return sys.Errorf(syscall.EBUSY, "prov: shared work needs cores %s and has nowhere else to go", cores.NewSet(blocked...))
+		}
+		s.await(but, p.moving)
+	}
+	return sys.Errorf(syscall.EBUSY, "prov: shared work on cores %s is just being moved: try again", cores.NewSet(blocked...))
 }
 
 func provMoves(op kern.MoveOp, o kern.Owner, set cores.Set) []kern.Move {

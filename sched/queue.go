@@ -150,6 +150,7 @@ func (s *Scheduler) short(cl *claim) {
 func (s *Scheduler) serve() {
 	s.pay()
 	s.sync()
+	s.rescue()
 	g, last := s.newGate(), s.tickets
 	s.gate = s.newGate() // those who queue up meanwhile are entered below
 	for _, cl := range slices.Clone(s.queue) {
@@ -202,18 +203,23 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// mostThinned bounds how many moves one serving may cause.
+// mostThinned bounds how many moves to even the loads out are under way at a time.
 const mostThinned = 16
 
 // thin moves shared work from the most crowded core to the least crowded one
 // while that evens them out. s.mu is held.
 func (s *Scheduler) thin() {
-	for range mostThinned {
+	for s.thinning < mostThinned {
 		ch := s.thinner()
-		if ch == nil || s.begin(plan{others: []*change{ch}}) != nil {
+		if ch == nil {
 			return
 		}
-		go s.finish(plan{others: []*change{ch}})
+		p := plan{others: []*change{ch}, thins: true}
+		if s.begin(p) != nil {
+			return
+		}
+		s.thinning++
+		go s.finish(p)
 	}
 }
 

@@ -220,17 +220,20 @@ func (r *rig) refused(err error, errno error, text string) {
 	}
 }
 
-// check compares the scheduler's books with the kernels'.
+// check compares the scheduler's books, and what it would tell kernels, with the kernels'.
 func (r *rig) check() {
 	r.t.Helper()
-	if wrong := r.s.Rebuild(); len(wrong) > 0 {
-		r.t.Errorf("the kernels say something else of cores %s", wrong)
-	}
 	exclusive := make(map[cores.ID]kern.Owner)
 	for c := range r.m.View().All() {
+		if owner, prov := r.s.Holder(c.ID); owner != c.Owner || prov != c.Prov {
+			r.t.Errorf("core %d is %s's and provisioned to %s, and kernels would hear %s and %s", c.ID, c.Owner, c.Prov, owner, prov)
+		}
 		if c.Owner != (kern.Owner{}) {
 			exclusive[c.ID] = c.Owner
 		}
+	}
+	if wrong := r.s.Rebuild(); len(wrong) > 0 {
+		r.t.Errorf("the kernels say something else of cores %s", wrong)
 	}
 	for _, h := range r.s.Alloc() {
 		if o, ok := exclusive[h.Core]; ok && o != h.Owner {

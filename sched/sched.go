@@ -29,9 +29,11 @@
 // lasts until it is replaced, whatever the process does meanwhile.
 //
 // State: all of Scheduler under its mu. Lock order: a claimant's own lock, mu,
-// what the kernels lock, holders.mu, feeds. Granted is called without mu. While
-// a call waits for others to move, its claimant is busy and nobody moves it, so
-// those who wait for each other's locks never form a ring.
+// what the kernels lock, holders.mu, feeds. Granted is called without mu. A call
+// may wait for others to move, who may have to wait for their own lock; while it
+// does its claimant is busy. As nobody begins to wait for one who is busy, the
+// last to begin in a ring of those who wait for each other would have begun
+// wrongly: there is none.
 package sched
 
 import (
@@ -77,7 +79,11 @@ type Scheduler struct {
 	gate   *gate            // what those in the queue keep from who comes now
 	hold   map[cores.ID]int // being switched: not to be given to anybody
 	rights map[uint32]right // by uid
-	debts  []kern.Move      // releases that a kernel has yet to agree to
+	debts  []kern.Move      // what is given back, and a kernel has yet to agree to
+	lost   []cores.ID       // gone offline since the queue was served
+
+	settled  *sync.Cond // a claim is being moved no more
+	thinning int        // plans that even the loads out, under way
 
 	serial  uint64 // of the last grant
 	tickets uint64 // of the last who queued up
@@ -118,6 +124,7 @@ func New(m *kern.Machine, o Options) *Scheduler {
 		hold:   make(map[cores.ID]int),
 		rights: make(map[uint32]right),
 	}
+	s.settled = sync.NewCond(&s.mu)
 	s.policy, _ = policy.Parse(o.Policy)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,6 +140,11 @@ func New(m *kern.Machine, o Options) *Scheduler {
 func (s *Scheduler) Rebuild() cores.Set {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.serve()
+	return s.rebuild()
+}
+
+func (s *Scheduler) rebuild() cores.Set {
 	was := s.state
 	s.state = make([]policy.State, len(was))
 	s.view, s.provs = nil, make(map[kern.Owner]cores.Set)
@@ -141,11 +153,13 @@ func (s *Scheduler) Rebuild() cores.Set {
 	var wrong cores.Set
 	for id := range was {
 		s.state[id].Load = len(s.shared[id])
+		if was[id].Online && !s.state[id].Online {
+			s.lost = append(s.lost, cores.ID(id))
+		}
 		if s.state[id] != was[id] {
 			wrong = append(wrong, cores.ID(id))
 		}
 	}
-	s.serve()
 	return wrong
 }
 

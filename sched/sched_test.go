@@ -704,37 +704,154 @@ func TestEvents(t *testing.T) {
 
 // A kernel that dies is rebuilt from what the scheduler answers it.
 func TestKernelDies(t *testing.T) {
+	var kill atomic.Int64 // 1 + the core whose kernel is to die
+	r := newRigOn(t, coretest.Fake(4), kern.Options{Mgmt: cores.Set{0}, Fault: func(id cores.ID, phase string) {
+		if kill.CompareAndSwap(int64(id)+1, 0) {
+			panic("killed at " + phase)
+		}
+	}})
+	db := r.run("db", "2 exclusive")
+	if err := r.s.Provision(root, db.owner, cores.Set{2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	before := r.m.View().Core(2)
+	kill.Store(2 + 1)
+	if err := r.s.Switch(root, cores.Set{2}, kern.QuietOn, false); err != nil || kill.Load() != 0 {
+		t.Fatalf("%v; killed: %v", err, kill.Load() == 0)
+	}
+	after := r.m.View().Core(2)
+	if before.Owner != db.owner || before.Prov != db.owner || after.Owner != before.Owner || after.Prov != before.Prov || !after.Quiet {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	kill.Store(2 + 1)
+	if _, err := db.resize(want("1 exclusive on 3")); err != nil || kill.Load() != 0 {
+		t.Fatal(err)
+	}
+	if got := r.alloc(); got != "db: 3" {
+		t.Error(got)
+	}
+	r.check()
+}
+
+// A kernel that is silent for a while holds nobody up but who needs its core,
+// and gives it up when it is back.
+func TestKernelIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var kill atomic.Int64 // 1 + the core whose kernel is to die
-		d := coretest.Fake(4)
-		r := newRigOn(t, d, kern.Options{Mgmt: cores.Set{0}, Fault: func(id cores.ID, phase string) {
-			if kill.CompareAndSwap(int64(id)+1, 0) {
-				panic("killed at " + phase)
+		var hang atomic.Int64 // 1 + the core whose kernel is to hang
+		gate := make(chan struct{})
+		r := newRigOn(t, coretest.Fake(4), kern.Options{Mgmt: cores.Set{0}, Fault: func(id cores.ID, _ string) {
+			if hang.Load() == int64(id)+1 {
+				<-gate
 			}
 		}})
 		db := r.run("db", "2 exclusive")
-		if err := r.s.Provision(root, db.owner, cores.Set{2, 3}); err != nil {
-			t.Fatal(err)
-		}
-		before := r.m.View().Core(2)
-		kill.Store(2 + 1)
-		if _, err := db.resize(want("1 exclusive on 3")); err != nil {
-			t.Fatal(err)
-		}
-		r.on(db, "3")
-		if _, err := db.resize(want("3 exclusive")); err != nil {
-			t.Fatal(err)
-		}
-		if kill.Load() != 0 {
-			t.Error("no kernel was killed")
-		}
-		r.on(db, "3 2 1")
-		web := r.wait("web", "2 exclusive")
-		after := r.m.View().Core(2)
-		if after.Owner != before.Owner || after.Prov != before.Prov {
-			t.Errorf("before %+v, after %+v", before, after)
-		}
+		r.on(db, "2 3")
+		some := r.run("some", "1 on 0-1")
+		hang.Store(2 + 1)
 		db.release()
-		r.on(web, "")
+		began := time.Now()
+		web := r.wait("web", "3 exclusive")
+		if _, err := r.proc("x").start(want("1 exclusive on 3"), true); err == nil {
+			t.Error("x got core 3 before web")
+		}
+		r.on(some, "0")
+		if took := time.Since(began); took > 0 {
+			t.Errorf("others were held up for %s", took)
+		}
+		hang.Store(0)
+		close(gate)
+		synctest.Wait()
+		r.s.Rebuild() // serves the queue
+		r.on(web, "2 3 1")
+	})
+}
+
+// A core that goes offline by another's hand costs its users no more than it must.
+func TestCoreIsLost(t *testing.T) {
+	scenario(t, 8, func(t *testing.T, r *rig) {
+		db := r.run("db", "2 exclusive on 4-7")
+		web := r.run("web", "1..2 exclusive on 6-7")
+		some := r.run("some", "1 on 1-2")
+		r.on(some, "1")
+		for _, id := range []cores.ID{1, 5, 6} {
+			r.driver.SetOnline(id, false)
+			r.m.Look(id)
+		}
+		synctest.Wait()
+		r.s.Rebuild()
+		r.on(some, "2")
+		r.on(web, "7")
+		r.on(db, "4 5") // it has no other
+		web.release()
+		r.on(db, "4 5")
+	})
+}
+
+// Who asks while it is being moved learns where it is by the answer.
+func TestResizeInMidMove(t *testing.T) {
+	scenario(t, 2, func(t *testing.T, r *rig) {
+		hog := r.run("hog", "1 exclusive")
+		a, _ := r.run("a", "1"), r.run("b", "1")
+		r.on(a, "0")
+		gate := make(chan struct{})
+		a.in = func() { <-gate }
+		hog.release()
+		synctest.Wait() // a is being told of core 1
+		if changed, err := a.resize(want("1 kind cpu")); !changed || err != nil {
+			t.Errorf("%v, %v", changed, err)
+		}
+		if got := r.alloc(); a.has() != "1" || got != "a: 1, b: 0" {
+			t.Errorf("a has %s; %s", a.has(), got)
+		}
+		close(gate)
+		r.on(a, "1")
+	})
+}
+
+// A scheduler that comes to a machine in use keeps what the kernels hold.
+func TestKeepsWhatKernelsHold(t *testing.T) {
+	old, idle := kern.Owner{Proc: "old", Serial: 5}, kern.Owner{Proc: "idle", Serial: 6}
+	r := newRigOn(t, coretest.Fake(4), kern.Options{Mgmt: cores.Set{0}, Holders: func(id cores.ID) (owner, prov kern.Owner) {
+		switch id {
+		case 1:
+			return old, kern.Owner{}
+		case 2:
+			return kern.Owner{}, idle
+		}
+		return kern.Owner{}, kern.Owner{}
+	}})
+	p := r.run("p", "1..3 exclusive")
+	if got := p.has(); got != "3" {
+		t.Errorf("p has %s", got)
+	}
+	if got := r.alloc(); got != "old: 1, p: 3" {
+		t.Error(got)
+	}
+	if got := r.s.Provisioned(idle); got.String() != "2" {
+		t.Errorf("provisioned %s", got)
+	}
+	r.refused(r.s.Switch(root, cores.Set{1}, kern.Offline, true), syscall.EBUSY, "core 1 is in use by old, which this server did not start")
+	r.check()
+}
+
+// A refusal that comes after a newer answer takes nothing back.
+func TestLateRefusal(t *testing.T) {
+	scenario(t, 4, func(t *testing.T, r *rig) {
+		hog := r.run("hog", "2 exclusive")
+		p := r.run("p", "1..3 exclusive")
+		r.on(p, "1")
+		gate := make(chan struct{})
+		p.in = func() { <-gate }
+		p.fail = sys.Errorf(syscall.EINVAL, "too late")
+		hog.release()
+		synctest.Wait() // p is being told of 1, 2 and 3
+		if changed, err := p.resize(want("2 exclusive")); !changed || err != nil {
+			t.Fatal(changed, err)
+		}
+		close(gate)
+		r.on(p, "1 2")
+		if got := r.alloc(); got != "p: 1 2" {
+			t.Error(got)
+		}
 	})
 }

@@ -28,7 +28,7 @@ func (s *Scheduler) Start(c Claimant, r Request, now bool) (Grant, bool, error) 
 	defer s.serve()
 	cl := &claim{c: c, owner: c.Owner(), key: key(c.Owner()), r: r}
 	s.claims[cl.owner] = cl
-	err := s.change(cl, r, s.gate)
+	err := s.change(cl, r, s.gate, now)
 	switch {
 	case cl.gone:
 		return Grant{}, false, errGone
@@ -64,18 +64,25 @@ func (s *Scheduler) present(cl *claim) Grant {
 
 // change gets a claim what it wants now, others being moved out of the way if
 // need be. A plan that was out of date, or that somebody refused to move for,
-// is made again. s.mu is held, but not while others move.
-func (s *Scheduler) change(cl *claim, r Request, g *gate) error {
+// is made again, and so is one that fails, with patience, because of others who
+// are just being moved. s.mu is held, but not while others move.
+func (s *Scheduler) change(cl *claim, r Request, g *gate, patience bool) error {
 	var err error
 	for range tries {
 		var p plan
-		if p, err = s.plan(cl, r, g); err != nil {
+		p, err = s.plan(cl, r, g)
+		switch {
+		case err == nil:
+			if err = s.begin(p); err == nil {
+				err = s.carry(p)
+			} else {
+				s.rebuild()
+			}
+		case patience && len(p.moving) > 0:
+			s.await(cl, p.moving)
+		default:
 			return err
 		}
-		if err = s.begin(p); err != nil {
-			continue
-		}
-		err = s.carry(p)
 		if cl.gone {
 			return errGone
 		}
@@ -113,7 +120,7 @@ func (s *Scheduler) Resize(c Claimant, r Request) (Grant, bool, error) {
 		return Grant{}, false, nil
 	}
 	was, moving := cl.cores, cl.moving
-	if err := s.change(cl, r, s.gateBefore(cl)); err != nil {
+	if err := s.change(cl, r, s.gateBefore(cl), true); err != nil {
 		return Grant{}, false, busy(err)
 	}
 	s.short(cl)

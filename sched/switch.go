@@ -48,7 +48,7 @@ func (s *Scheduler) flip(set cores.Set, op kern.MoveOp) error {
 		moves[i] = kern.Move{Core: id, Op: op}
 	}
 	s.mu.Unlock()
-	err := s.m.Agree(moves)
+	err := s.insist(moves)
 	s.mu.Lock()
 	s.serve()
 	return err
@@ -154,18 +154,39 @@ func (s *Scheduler) evict(users []*claim, set cores.Set) error {
 	return s.carry(p)
 }
 
-// flee plans where a claim goes from cores on hold. One with cores of its own
-// gets others only if nobody is there.
+// rescue moves claims off cores that went offline by themselves, or by another's
+// hand, as far as their minimum allows. s.mu is held.
+func (s *Scheduler) rescue() {
+	lost := s.lost
+	s.lost = nil
+	for _, cl := range s.usersOf(lost, kern.Offline) {
+		k := sketch{s: s}
+		ch, err := s.flee(&k, cl)
+		k.wipe()
+		if err == nil {
+			err = s.begin(plan{others: []*change{ch}})
+		}
+		if err != nil {
+			s.opt.Log.Warn("a process has lost cores that went offline", "proc", cl.owner.Proc, "err", err)
+			continue
+		}
+		go s.finish(plan{others: []*change{ch}})
+	}
+}
+
+// flee plans where a claim goes from cores that are on hold or offline. One with
+// cores of its own gets others only if nobody is there.
 func (s *Scheduler) flee(k *sketch, cl *claim) (*change, error) {
 	if cl.busy || cl.moving {
 		return nil, sys.Errorf(syscall.EBUSY, "it is just being moved: try again")
 	}
 	bars := s.leaving()
-	if cl.r.exclusive() {
-		for id := range s.state {
-			if s.state[id].Load > 0 && bars[id] == policy.Open {
-				bars[id] = policy.Needed
-			}
+	if bars == nil {
+		bars = make([]policy.Bar, len(s.state))
+	}
+	for id := range s.state {
+		if cl.r.exclusive() && s.state[id].Load > 0 && bars[id] == policy.Open {
+			bars[id] = policy.Needed
 		}
 	}
 	k.lift(cl)
