@@ -55,6 +55,7 @@ type placer struct {
 	// work, and taken.
 	nCand, nWork, nTaken []int
 	now                  []bool // the candidates at hand
+	owns                 bool   // some candidates are of the request's own provision
 }
 
 func newPlacer(p Policy, v View, r *Request) *placer {
@@ -67,6 +68,7 @@ func newPlacer(p Policy, v View, r *Request) *placer {
 	}
 	for pos, id := range pl.row {
 		pl.cand[pos] = v.Free(r, id)
+		pl.owns = pl.owns || pl.cand[pos] && r.Owner != 0 && v.State[id].Prov == r.Owner
 		pl.nWork[pos+1] = pl.nWork[pos] + v.work(r, id)
 	}
 	return pl
@@ -116,8 +118,9 @@ func (pl *placer) fill(n int) {
 	}
 	pl.out = make([]int, 0, n)
 	anywhere := group{lo: 0, hi: len(pl.row)}
-	own := func(id int) bool { return pl.r.Owner != 0 && pl.view.State[id].Prov == pl.r.Owner }
-	n -= pl.stage(n, anywhere, own)
+	if pl.owns {
+		n -= pl.stage(n, anywhere, func(id int) bool { return pl.view.State[id].Prov == pl.r.Owner })
+	}
 	if pl.r.Near >= 0 {
 		for _, l := range [...]int{cache, mid, wide} {
 			n -= pl.stage(n, pl.group[l][pl.up[l][pl.at[pl.r.Near]]], nil)
@@ -158,14 +161,23 @@ func (pl *placer) stage(n int, g group, ok func(id int) bool) int {
 
 // loadOf returns the load of the n-th least loaded candidate at hand.
 func (pl *placer) loadOf(n int) int {
-	var loads []int
+	var count []int // of candidates, by load
 	for pos, now := range pl.now {
-		if now {
-			loads = append(loads, pl.view.State[pl.row[pos]].Load)
+		if !now {
+			continue
+		}
+		load := pl.view.State[pl.row[pos]].Load
+		for load >= len(count) {
+			count = append(count, 0)
+		}
+		count[load]++
+	}
+	for load, k := range count {
+		if n -= k; n <= 0 {
+			return load
 		}
 	}
-	slices.Sort(loads)
-	return loads[n-1]
+	return len(count)
 }
 
 // narrow keeps the candidates at hand whose load is ok, and counts them.
