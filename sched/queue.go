@@ -2,6 +2,7 @@ package sched
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -178,13 +179,17 @@ func (s *Scheduler) serveOne(cl *claim, g *gate) {
 		r.Min = len(cl.cores) + 1
 	}
 	if r.exclusive() && g.open == 0 {
-		cl.reason = fmt.Sprintf("%s before it in the queue", counted(g.count, "claim"))
+		cl.reason = behind(g.count)
 		return
 	}
 	p, err := s.plan(cl, r, g)
 	if err == nil {
 		p.own.r, p.own.tell = cl.r, true
 		err = s.begin(p)
+	}
+	var short *policy.Short
+	if errors.As(err, &short) && cl.running {
+		short.Want = cl.r.Max
 	}
 	if err != nil {
 		cl.reason = err.Error()
@@ -194,6 +199,14 @@ func (s *Scheduler) serveOne(cl *claim, g *gate) {
 		s.dequeue(cl)
 	}
 	go s.finish(p)
+}
+
+// behind is why a claim waits whose cores are all awaited by others.
+func behind(n int) string {
+	if n == 1 {
+		return "1 before it in the queue wants the same cores"
+	}
+	return fmt.Sprintf("%d before it in the queue want the same cores", n)
 }
 
 func counted(n int, what string) string {

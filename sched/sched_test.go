@@ -101,6 +101,9 @@ func TestGrowth(t *testing.T) {
 		}
 		r.on(first, "7 5 6") // the last vcore takes the place of the one that went
 		r.on(grow, "1 2 3 4")
+		if q := r.s.Queue(); q[1].Owner != late.owner || q[1].Reason != "1 before it in the queue wants the same cores" {
+			t.Errorf("%+v", q)
+		}
 		first.release()
 		r.on(grow, "1 2 3 4 5")
 		r.on(late, "6 7")
@@ -629,7 +632,7 @@ func TestExplain(t *testing.T) {
 		explain(p, "3 exclusive on 1-4", "would get 3 of 3 cores now: 1-3 (compact: same last-level cache 0, next to nothing of others)\n")
 		explain(p, "1 exclusive on 4", "would get 1 of 1 cores now: 4 (compact: next to nothing of others)\nshared work would move out of its way: some\n")
 		db := r.run("db", "2..7 exclusive on 1-3")
-		explain(db, "1", "has 3 of 7 cores: 1-3 (compact: same last-level cache 0, next to nothing of others)\nwaits since 0 s for 4 more: want 4, have 0 free of 3 (3 its own)\n")
+		explain(db, "1", "has 3 of 7 cores: 1-3 (compact: same last-level cache 0, next to nothing of others)\nwaits since 0 s for 4 more: want 7, have 0 free of 3 (3 its own)\n")
 		web := r.wait("web", "5 exclusive")
 		time.Sleep(3 * time.Second)
 		explain(web, "1", "waits since 3 s: want 5..5 exclusive: want 5, have 4 free of 7 (3 claimed)\nbefore it in the queue: db\n")
@@ -647,6 +650,10 @@ func TestTables(t *testing.T) {
 		q := r.s.Queue()
 		if len(q) != 2 || q[0].Owner.Proc != "db" || q[0].Want != 1 || q[1].Want != 2 || q[1].Max != 3 || q[1].Class != sched.Exclusive {
 			t.Errorf("%+v", q)
+		}
+		r.wait("last", "1 exclusive on 3")
+		if r.s.Rebuild(); r.s.Queue()[2].Reason != "want 1, have 0 free of 1 (1 provisioned)" {
+			t.Error(r.s.Queue()[2].Reason)
 		}
 		if q[1].Reason != "want 2, have 0 free of 3 (1 provisioned, 2 claimed)" {
 			t.Error(q[1].Reason)
