@@ -241,7 +241,7 @@ func TestLyingSize(t *testing.T) {
 	}
 	c := onlyConn(srv)
 	k.nc.Close()
-	srv.done.Wait() // the reader is gone: its buffer may be looked at
+	srv.gate.done.Wait() // the reader is gone: its buffer may be looked at
 	if len(c.in) > firstIn {
 		t.Errorf("the buffer has %d bytes after 8 of a message", len(c.in))
 	}
