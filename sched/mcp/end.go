@@ -12,30 +12,25 @@ import (
 // finish clears away what the process had, and then tells everybody that it
 // is done: who has read the end finds the cores free.
 func (p *Proc) finish(e cores.Exit, reason string) {
-	p.op.Lock()
-	defer p.op.Unlock()
-	prov := p.Prov()
 	p.mu.Lock()
 	if p.state == Done {
 		p.mu.Unlock()
 		return
 	}
-	p.state, p.conf.prov = Ending, prov
+	p.state = Ending
 	if reason != "" {
 		p.reason = reason
 	}
 	p.mu.Unlock()
-	p.set.Sched.Release(p)
-	if len(prov) > 0 {
-		if err := p.set.Sched.Provision(rootUser, p.owner, nil); err != nil {
-			p.set.Log.Warn("provision not given up", "proc", p.meta.Name, "err", err)
-		}
+	p.giveUp()
+	p.op.Lock()
+	defer p.op.Unlock()
+	if p.State() == Done {
+		return
 	}
+	p.set.Sched.Release(p)
 	p.done(e)
 }
-
-// rootUser is who gives up what a process had.
-var rootUser = &sys.User{Name: "root"}
 
 // done is the last step of finish. p.op is held.
 func (p *Proc) done(e cores.Exit) {
@@ -59,18 +54,13 @@ func (p *Proc) remove() error {
 	p.op.Lock()
 	defer p.op.Unlock()
 	p.mu.Lock()
-	if err := p.removable(); err != nil {
+	err := p.removable()
+	if err != nil {
 		p.mu.Unlock()
 		return err
 	}
 	p.removed = true
-	fresh := p.state == New
 	p.mu.Unlock()
-	if fresh {
-		if err := p.set.Sched.Provision(rootUser, p.owner, nil); err != nil {
-			p.set.Log.Warn("provision not given up", "proc", p.meta.Name, "err", err)
-		}
-	}
 	p.meta.Retire()
 	p.stdin.finish(sys.ErrGone)
 	p.out.finish()

@@ -7,14 +7,19 @@
 // the server that started it is gone.
 //
 // State: each Proc owns its own; a Set owns which there are, and the state
-// directory. Lock order: Proc.op (one change of a process at a time; held
-// while the scheduler or the driver is asked, and by Granted, which the
-// scheduler calls with no lock held), Set.mu, Proc.mu (what the process is;
-// held for moments, and while events are sent), then the locks of a process's
-// parts: input, ending, feed, and for output Follow, Log, output, watcher; then
-// the front end's.
-// Nothing that a reader of files needs is behind Proc.op, so a program may be
-// launched from a path on our own mount.
+// directory. Lock order: Proc.standing (one change of the standing claim at a
+// time), Proc.op (one change of the process at a time), Set.mu, Proc.mu (what
+// the process is; held for moments, and while events are sent), then the locks
+// of its parts: input, ending, feed, and for output Follow, Log, output,
+// watcher; then the front end's.
+//
+// The first two are held while the scheduler is asked. It calls Granted, which
+// takes Proc.op, with no lock held; but a call of one process may wait for
+// Granted of others that must get out of its way. For changes of its cores the
+// scheduler sees to it that such waits form no ring; of a change of the
+// standing claim it need not know whose it is, as Proc.op is never held then.
+// Nothing that a reader of files needs is behind either lock, so a program may
+// be launched from a path on our own mount.
 package mcp
 
 import (
@@ -63,6 +68,8 @@ type Proc struct {
 	out   output
 	end   ending
 	feed  feed.Feed
+
+	standing sync.Mutex
 
 	op       sync.Mutex
 	serial   uint64 // of the last grant that was applied

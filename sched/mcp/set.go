@@ -169,6 +169,7 @@ func (p *Proc) Remove() error {
 	if err := p.remove(); err != nil {
 		return err
 	}
+	p.giveUp()
 	p.set.drop(p)
 	p.set.tell("removed", p, "")
 	return nil

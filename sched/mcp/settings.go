@@ -41,7 +41,7 @@ func (p *Proc) Prov() cores.Set {
 	p.mu.Lock()
 	state, last := p.state, p.conf.prov
 	p.mu.Unlock()
-	if state == Done {
+	if state == Ending || state == Done {
 		return last
 	}
 	return p.set.Sched.Provisioned(p.owner)
@@ -267,12 +267,18 @@ func (p *Proc) setRequest(r sched.Request) {
 
 // SetProv replaces the process's standing claim on cores, on behalf of u; nil: none.
 func (p *Proc) SetProv(u *sys.User, set cores.Set) error {
-	p.op.Lock()
-	defer p.op.Unlock()
+	p.standing.Lock()
+	defer p.standing.Unlock()
 	if slices.Equal(p.Prov(), set) {
 		return nil
 	}
-	if s := p.State(); s == Ending || s == Done {
+	p.mu.Lock()
+	state, removed := p.state, p.removed
+	p.mu.Unlock()
+	switch {
+	case removed:
+		return sys.ErrGone
+	case state == Ending || state == Done:
 		return p.isOver()
 	}
 	if err := p.set.Sched.Provision(u, p.owner, set); err != nil {
@@ -283,6 +289,25 @@ func (p *Proc) SetProv(u *sys.User, set cores.Set) error {
 	p.conf.prov = set
 	return nil
 }
+
+// giveUp ends the standing claim of a process that can make none any more.
+func (p *Proc) giveUp() {
+	p.standing.Lock()
+	defer p.standing.Unlock()
+	prov := p.set.Sched.Provisioned(p.owner)
+	if len(prov) == 0 {
+		return
+	}
+	if err := p.set.Sched.Provision(rootUser, p.owner, nil); err != nil {
+		p.set.Log.Warn("provision not given up", "proc", p.meta.Name, "err", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conf.prov = prov
+}
+
+// rootUser is who gives up what a process had.
+var rootUser = &sys.User{Name: "root"}
 
 // isOver refuses what needs a process that has not ended.
 func (p *Proc) isOver() error {
