@@ -32,6 +32,7 @@ var rules = []rule{
 	{"fs/ninep", []string{"fs", "fs/sys"}},
 	{"fs/ninep/bench9", []string{"fs", "fs/sys", "fs/ninep"}},
 	{"fs/ninep/client", []string{"fs", "fs/sys", "fs/ninep"}},
+	{"fs/ninep/bench9", []string{"fs", "fs/sys", "fs/ninep", "fs/ninep/client"}},
 	{"fs/fstest", []string{"fs", "fs/sys"}},
 	{"fs/tree", []string{"fs", "fs/sys", "cores", "kern/...", "sched/..."}},
 
@@ -44,6 +45,7 @@ var rules = []rule{
 	{"sched", []string{"fs/sys", "cores", "kern", "kern/feed", "sched/policy"}},
 	{"sched/mcp", []string{"fs/sys", "cores", "kern/...", "sched"}},
 
+	{"mnt/fuse/benchfuse", []string{"fs", "fs/sys", "mnt/fuse"}},
 	{"mnt/fuse/benchfuse", []string{"fs", "fs/sys", "mnt/fuse"}},
 	{"mnt/...", []string{"fs", "fs/sys"}},
 	{"testdata/...", nil},
