@@ -12,17 +12,19 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"warren/fs/sys"
 )
 
 // defaultPort is 9P's port where an address names none.
 const defaultPort = "564"
 
-// ParseAddr takes an address apart into the network (unix, tcp, vsock, fd) and
-// what Listen and Dial need to know in it: a path, host:port, cid:port, or the
-// number of an inherited descriptor. The forms are unix!/path,
-// tcp!host!port, vsock!cid!port, fd!3; also unix:/path and tcp:host:port, and
-// a path that starts with a slash.
+// ParseAddr takes an address apart into the network (unix, tcp, tls, vsock, fd)
+// and what Listen and Dial need to know in it: a path, host:port, cid:port, or
+// the number of an inherited descriptor. The forms are unix!/path,
+// tcp!host!port, tls!host!port, vsock!cid!port, fd!3; also unix:/path and
+// tcp:host:port, and a path that starts with a slash.
 func ParseAddr(addr string) (network, address string, err error) {
 	if strings.HasPrefix(addr, "/") {
 		return "unix", addr, nil
@@ -42,7 +44,7 @@ func ParseAddr(addr string) (network, address string, err error) {
 			return "", "", badAddr(addr)
 		}
 		return network, rest, nil
-	case network == "tcp":
+	case network == "tcp", network == "tls":
 		host, port := splitPort(rest, mark)
 		return network, net.JoinHostPort(host, port), nil
 	case network == "vsock":
@@ -56,7 +58,7 @@ func ParseAddr(addr string) (network, address string, err error) {
 }
 
 func badAddr(addr string) error {
-	return sys.Errorf(syscall.EINVAL, "bad address %q: want unix!/path, tcp!host!port, vsock!cid!port or fd!number", addr)
+	return sys.Errorf(syscall.EINVAL, "bad address %q: want unix!/path, tcp!host!port, tls!host!port, vsock!cid!port or fd!number", addr)
 }
 
 // splitPort cuts host!port or host:port, where the host may stand in brackets.
@@ -72,14 +74,16 @@ func splitPort(s, mark string) (host, port string) {
 	return host, port
 }
 
-// Dial connects to an address.
-func Dial(ctx context.Context, addr string) (net.Conn, error) {
+// Dial connects to an address. Those of the network tls need WithTLS.
+func Dial(ctx context.Context, addr string, opts ...Option) (net.Conn, error) {
 	network, address, err := ParseAddr(addr)
 	if err != nil {
 		return nil, err
 	}
 	var nc net.Conn
 	switch network {
+	case "tls":
+		nc, err = dialTLS(ctx, address, optionsOf(opts))
 	case "vsock":
 		nc, err = dialVsock(ctx, address)
 	case "fd":
@@ -110,11 +114,16 @@ func bare(err error) error {
 // Listen announces an address. A unix socket whose server died is taken over,
 // one that a living server answers is EADDRINUSE. Unix sockets may be
 // connected to by everybody (the peer's credentials tell who it is, and every
-// file who may use it) and are removed when the listener is closed.
-func Listen(addr string) (net.Listener, error) {
+// file who may use it) and are removed when the listener is closed. With
+// ServeTLS all that arrives over TCP, and only that, must speak TLS.
+func Listen(addr string, opts ...Option) (net.Listener, error) {
 	network, address, err := ParseAddr(addr)
 	if err != nil {
 		return nil, err
+	}
+	o := optionsOf(opts)
+	if network == "tls" && o.server == nil {
+		return nil, sys.Errorf(syscall.EINVAL, "%s: serving TLS takes a certificate, its key, and the CA of the clients", addr)
 	}
 	var l net.Listener
 	switch network {
@@ -123,14 +132,54 @@ func Listen(addr string) (net.Listener, error) {
 	case "vsock":
 		l, err = listenVsock(address)
 	case "fd":
-		l, err = inherited(address, net.FileListener)
+		l, err = inherited(address, fileListener)
 	default:
-		l, err = net.Listen(network, address)
+		l, err = net.Listen("tcp", address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", addr, bare(err))
 	}
-	return l, nil
+	return o.secure(l), nil
+}
+
+// Inherited is Listen for a socket that we were given, as by systemd. It takes
+// a copy of the descriptor.
+func Inherited(f *os.File, opts ...Option) (net.Listener, error) {
+	l, err := fileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), bare(err))
+	}
+	return optionsOf(opts).secure(l), nil
+}
+
+// fileListener makes a listener of a descriptor.
+func fileListener(f *os.File) (net.Listener, error) {
+	fd := int(f.Fd())
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return nil, err
+	}
+	if listening == 0 {
+		return nil, sys.Errorf(syscall.EINVAL, "this socket does not listen")
+	}
+	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err == nil && domain == unix.AF_VSOCK {
+		return inheritVsock(fd)
+	}
+	return net.FileListener(f)
+}
+
+// AddrOf returns the address by which Dial reaches a listener.
+func AddrOf(l net.Listener) string {
+	a := l.Addr()
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil || a.Network() == "unix" {
+		return a.Network() + "!" + a.String()
+	}
+	network := a.Network()
+	if _, secure := l.(*tlsListener); secure {
+		network = "tls"
+	}
+	return network + "!" + host + "!" + port
 }
 
 // inherited makes a connection or listener of a descriptor that we were

@@ -29,6 +29,8 @@ func TestParseAddr(t *testing.T) {
 		{"tcp!::1!5640", "tcp", "[::1]:5640"},
 		{"tcp:[::1]:5640", "tcp", "[::1]:5640"},
 		{"tcp:[::1]", "tcp", "[::1]:564"},
+		{"tls!example.org!5640", "tls", "example.org:5640"},
+		{"tls:[::1]:5640", "tls", "[::1]:5640"},
 		{"vsock!2!5640", "vsock", "2:5640"},
 		{"vsock:any:5640", "vsock", "any:5640"},
 		{"fd!3", "fd", "3"},

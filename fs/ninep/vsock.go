@@ -134,6 +134,32 @@ func listenVsock(address string) (net.Listener, error) {
 	return &vsockListener{f: f, addr: vsockAddr(address)}, nil
 }
 
+// inheritVsock makes a listener of a copy of a descriptor.
+func inheritVsock(fd int) (net.Listener, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, err
+	}
+	fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	addr := vsockAddrOf(sa)
+	return &vsockListener{f: os.NewFile(uintptr(fd), "vsock "+string(addr)), addr: addr}, nil
+}
+
+func vsockAddrOf(sa unix.Sockaddr) vsockAddr {
+	vm, ok := sa.(*unix.SockaddrVM)
+	if !ok {
+		return "?"
+	}
+	return vsockAddr(strconv.FormatUint(uint64(vm.CID), 10) + ":" + strconv.FormatUint(uint64(vm.Port), 10))
+}
+
 // Accept waits for a connection.
 func (l *vsockListener) Accept() (net.Conn, error) {
 	rc, err := l.f.SyscallConn()
@@ -153,10 +179,7 @@ func (l *vsockListener) Accept() (net.Conn, error) {
 	if fate != nil {
 		return nil, fate
 	}
-	peer := vsockAddr("?")
-	if vm, ok := from.(*unix.SockaddrVM); ok {
-		peer = vsockAddr(strconv.FormatUint(uint64(vm.CID), 10) + ":" + strconv.FormatUint(uint64(vm.Port), 10))
-	}
+	peer := vsockAddrOf(from)
 	return &vsockConn{File: os.NewFile(uintptr(fd), "vsock "+string(peer)), local: l.addr, remote: peer}, nil
 }
 

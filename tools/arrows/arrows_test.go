@@ -32,6 +32,8 @@ var rules = []rule{
 	{"fs/ninep", []string{"fs", "fs/sys"}},
 	{"fs/ninep/bench9", []string{"fs", "fs/sys", "fs/ninep"}},
 	{"fs/ninep/client", []string{"fs", "fs/sys", "fs/ninep"}},
+	{"fs/ninep/keys", []string{"fs", "fs/sys"}},
+	{"fs/export", []string{"fs/sys", "fs/ninep"}},
 	{"fs/ninep/bench9", []string{"fs", "fs/sys", "fs/ninep", "fs/ninep/client"}},
 	{"fs/fstest", []string{"fs", "fs/sys"}},
 	{"fs/tree", []string{"fs", "fs/sys", "cores", "kern/...", "sched/..."}},

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -31,6 +32,9 @@ type Options struct {
 	// Streams are names of files that give a message a read, beside those that
 	// have that name in a tree of ours.
 	Streams []string
+	// TLS says for each tls address's host what to show it and whom to
+	// believe, see ninep.WithTLS. Default: such addresses cannot be reached.
+	TLS func(host string) (*tls.Config, error)
 	// MaxCalls bounds the calls in flight. Default 4096, at most 60000.
 	MaxCalls int
 	// Timeout is how long the server may take to begin a session. Default: 10 s.
@@ -84,7 +88,7 @@ var errOther = errors.New("dialect not spoken")
 // Dial connects to an address as TREE.md gives them and begins a session.
 func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
 	return begin(ctx, addr, o, func(ctx context.Context) (net.Conn, error) {
-		return ninep.Dial(ctx, addr)
+		return ninep.Dial(ctx, addr, ninep.WithTLS(o.TLS))
 	})
 }
 
