@@ -190,6 +190,12 @@ func TestProcStreams(tt *testing.T) {
 		t.Fatalf("clone made %q", name)
 	}
 	events, wait, follow := t.open("0/events", fs.ORead), t.open("0/wait", fs.ORead), t.open("0/follow", fs.ORead)
+	t.ok(t.echo("some input", "0/stdin"))
+	if _, err := t.tryOpen("0/stdin", fs.ORead); sys.Errno(err) != syscall.EACCES {
+		t.Errorf("stdin opened for reading: %v", err)
+	}
+	t.ok(t.echo("eof", "0/ctl"))
+	t.want(t.echo("more", "0/stdin"), syscall.EPIPE, "ended by eof")
 	t.ok(t.write(clone, "exec x\nstart\n"))
 	clone.Close()
 	t.ok(t.echo("one\ntwo\n\n", "0/note"))
@@ -199,12 +205,6 @@ func TestProcStreams(tt *testing.T) {
 		}
 	}
 	t.want(t.echo(strings.Repeat("x", 5000), "0/note"), syscall.EMSGSIZE, "at most 4096")
-	t.ok(t.echo("some input", "0/stdin"))
-	if _, err := t.tryOpen("0/stdin", fs.ORead); sys.Errno(err) != syscall.EACCES {
-		t.Errorf("stdin opened for reading: %v", err)
-	}
-	t.ok(t.echo("eof", "0/ctl"))
-	t.want(t.echo("more", "0/stdin"), syscall.EPIPE, "ended by eof")
 	t.want(t.change(fs.OpRemove, "0"), syscall.EBUSY, "0 is running (pid 1000): kill it first")
 	t.want(t.echo("rm", "0/ctl"), syscall.EBUSY, "kill it first")
 	t.ok(t.echo("kill KILL", "0/ctl"))
