@@ -71,3 +71,85 @@ func ends(sig syscall.Signal) bool {
 	}
 	return false
 }
+
+// Kill sends a signal to the program's process group; SIGKILL ends all that
+// it started. One that waits for cores is done with; a stopped one is
+// continued to take a signal that is to end it. ESRCH when there is nothing
+// to send it to.
+func (p *Proc) Kill(sig int) error {
+	switch syscall.Signal(sig) {
+	case syscall.SIGSTOP:
+		return p.Stop()
+	case syscall.SIGCONT:
+		return p.Cont()
+	}
+	p.mu.Lock()
+	state, job := p.state, p.job
+	switch {
+	case state == Waiting && p.launching && len(p.signals) == maxSignal:
+		p.mu.Unlock()
+		return sys.Errorf(syscall.EAGAIN, "kill: %s is being started and has %d signals waiting", p.meta.Name, maxSignal)
+	case state == Waiting && p.launching:
+		p.signals = append(p.signals, sig)
+	case state == Waiting:
+		p.state, p.reason = Ending, "killed while it waited for cores"
+		go p.finish(cores.Exit{Signal: sig}, "")
+	}
+	p.mu.Unlock()
+	switch {
+	case state == Waiting || state == Ending && sig == int(syscall.SIGKILL):
+		return nil
+	case !state.live():
+		return sys.Errorf(syscall.ESRCH, "kill: %s is %s", p.meta.Name, state)
+	}
+	return p.signal(job, sig, state)
+}
+
+// signal sends a signal to a program that runs or is stopped.
+func (p *Proc) signal(job cores.Job, sig int, state State) error {
+	if sig != int(syscall.SIGKILL) {
+		err := job.Signal(sig)
+		if err == nil && state == Stopped && ends(syscall.Signal(sig)) {
+			return p.Cont()
+		}
+		return err
+	}
+	if err := job.Kill(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state.live() {
+		p.state = Ending
+	}
+	return nil
+}
+
+// Stop stops the program, all of it, until Cont.
+func (p *Proc) Stop() error { return p.freeze("stop", true, Stopped) }
+
+// Cont continues a program that was stopped.
+func (p *Proc) Cont() error { return p.freeze("cont", false, Running) }
+
+func (p *Proc) freeze(verb string, on bool, then State) error {
+	p.op.Lock()
+	defer p.op.Unlock()
+	p.mu.Lock()
+	state, job := p.state, p.job
+	p.mu.Unlock()
+	switch {
+	case !state.live():
+		return sys.Errorf(syscall.ESRCH, "%s: %s is %s", verb, p.meta.Name, state)
+	case state == then:
+		return nil
+	}
+	if err := job.Freeze(on); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state.live() {
+		p.state = then
+	}
+	return nil
+}

@@ -4,7 +4,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -186,29 +185,6 @@ func (p *Proc) program(on []cores.ID, f files) cores.Program {
 		Dir: c.dir, User: u, Pin: c.pin,
 		Stdin: f.stdin, Stdout: f.stdout, Stderr: f.stderr,
 	}
-}
-
-// environ is the program's environment: what the user set, the least that
-// programs need, and what tells it its place. What the user set wins.
-func (p *Proc) environ(u *sys.User, set []string, on []cores.ID) []string {
-	n := strconv.Itoa(len(on))
-	env := []string{
-		"PATH=" + p.set.path(u), "HOME=" + p.set.homes.of(u.UID),
-		"USER=" + u.Name, "LOGNAME=" + u.Name, "SHELL=/bin/sh", "LANG=C.UTF-8",
-		"WARREN_PROC=" + p.meta.Name, "WARREN_CORES=" + cores.NewSet(on...).String(),
-		"OMP_NUM_THREADS=" + n, "GOMAXPROCS=" + n,
-	}
-	if mount := p.set.Mount(); mount != "" {
-		env = append(env, "WARREN="+mount)
-	}
-	if addr := p.set.Addr(); addr != "" {
-		env = append(env, "WARREN_ADDR="+addr)
-	}
-	for _, kv := range set {
-		key, _, _ := strings.Cut(kv, "=")
-		env, _ = withEnv(env, key, kv)
-	}
-	return env
 }
 
 // watch waits for the program's end.

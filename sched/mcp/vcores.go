@@ -1,11 +1,12 @@
 package mcp
 
 import (
-	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"warren/cores"
+	"warren/fs/sys"
 )
 
 // vcore is a virtual core: its number is its place in the process's map and
@@ -124,9 +125,68 @@ func (p *Proc) moved(next []vcore) {
 	}
 }
 
-// tell sends a record to the process's events.
-func (p *Proc) tell(format string, args ...any) {
-	if p.feed.Active() {
-		p.feed.Emit(fmt.Appendf(nil, format+"\n", args...))
+// Yield gives n cores back, those of the highest vcores first. EINVAL if that
+// leaves less than the minimum.
+func (p *Proc) Yield(n int) error {
+	return p.yield(func(vs []vcore) ([]int, error) {
+		var give []int
+		for i := len(vs) - 1; i >= 0 && len(give) < n; i-- {
+			if vs[i].core >= 0 {
+				give = append(give, i)
+			}
+		}
+		if len(give) < n {
+			return nil, sys.Errorf(syscall.EINVAL, "yield: want to give %d, have %d", n, len(give))
+		}
+		return give, nil
+	})
+}
+
+// YieldVCore gives the core of a vcore back. EINVAL if it has none, or if that
+// leaves less than the minimum.
+func (p *Proc) YieldVCore(v int) error {
+	return p.yield(func(vs []vcore) ([]int, error) {
+		if v >= len(vs) || vs[v].core < 0 {
+			return nil, sys.Errorf(syscall.EINVAL, "yield: vcore %d has no core (see cores)", v)
+		}
+		return []int{v}, nil
+	})
+}
+
+// yield gives the cores of some vcores back. The program leaves them before
+// anybody else can get them.
+func (p *Proc) yield(pick func([]vcore) ([]int, error)) error {
+	p.op.Lock()
+	defer p.op.Unlock()
+	p.mu.Lock()
+	state, job, old := p.state, p.job, p.vcores
+	p.mu.Unlock()
+	if !state.live() {
+		return sys.Errorf(syscall.ESRCH, "yield: %s is %s", p.meta.Name, state)
 	}
+	picked, err := pick(old)
+	if err != nil {
+		return err
+	}
+	next, give := slices.Clone(old), make([]cores.ID, len(picked))
+	for i, v := range picked {
+		give[i], next[v].core = old[v].core, -1
+	}
+	if least := p.Request().Min; len(slots(next)) < least {
+		return sys.Errorf(syscall.EINVAL, "yield: that would leave %d cores, and %d is the least (cores in ctl)", len(slots(next)), least)
+	}
+	if err := job.Place(slots(next)); err != nil {
+		return err
+	}
+	g, err := p.set.Sched.Yield(p, give)
+	if err != nil {
+		if again := job.Place(slots(old)); again != nil {
+			p.set.Log.Warn("process is not on its cores", "proc", p.meta.Name, "err", again)
+		}
+		return err
+	}
+	p.mu.Lock()
+	p.conf.req.Max = max(p.conf.req.Min, len(g.Cores))
+	p.mu.Unlock()
+	return p.apply(g)
 }
