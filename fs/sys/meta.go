@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"maps"
 	"sync"
 	"time"
 )
@@ -75,20 +74,6 @@ func (m *Meta) Chmod(file string, mode uint32) {
 		m.modes = make(map[string]uint32)
 	}
 	m.modes[file] = mode & 0o777
-}
-
-// Modes returns what chmod changed: "" is the directory.
-func (m *Meta) Modes() map[string]uint32 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	out := maps.Clone(m.modes)
-	if m.mode != 0 {
-		if out == nil {
-			out = make(map[string]uint32)
-		}
-		out[""] = m.mode &^ modeSet
-	}
-	return out
 }
 
 // SetCloned says that the object was made by opening clone.
