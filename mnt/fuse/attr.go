@@ -68,8 +68,12 @@ func (s *server) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofu
 	}
 	defer f.done(s)
 	if f.kind == fs.Text || f.kind == fs.Ctl {
-		if size, err := s.length(cancel, f, in.Pid); err == nil {
-			out.Size = size
+		size, err := s.length(cancel, f, in.Pid)
+		if err != nil {
+			return status
+		}
+		if out.Size = size; size == 0 {
+			s.notify(incEpoch) // who comes next must not take it for empty
 		}
 	}
 	return status
@@ -87,8 +91,8 @@ func (s *server) stat(c *fs.Call, n *node, out *gofuse.AttrOut) gofuse.Status {
 }
 
 // incEpoch is the notification that no name is to be trusted any more
-// (FUSE_NOTIFY_INC_EPOCH, Linux 6.16). Older kernels learn within nameTime
-// that a directory was closed to others.
+// (FUSE_NOTIFY_INC_EPOCH, Linux 6.16), for when a directory was closed to
+// others, for one. Older kernels learn that within nameTime.
 const incEpoch = -8
 
 // SetAttr is chmod, chown, truncate and utimes in one.

@@ -199,18 +199,30 @@ func (s *server) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (go
 // it goes to the end. Reading from the second byte on continues the snapshot
 // that the file has, if any.
 func (s *server) length(cancel <-chan struct{}, f *file, pid uint32) (uint64, error) {
-	for end := int64(1); ; {
-		r := s.request(f.user, pid, nil, true)
-		r.call.Init(f.user, int(pid), (*meter)(r), math.MaxInt32, true)
-		f.handle.Read(&r.call, end)
-		r.wait(cancel)
-		n, err := r.n, r.err
-		r.free()
-		if n == 0 || err != nil {
-			return uint64(end), err
+	end := int64(1)
+	for {
+		n, err := s.measure(cancel, f, pid, end)
+		switch {
+		case err != nil:
+			return 0, err
+		case n == 0 && end == 1: // one byte, or none
+			n, err = s.measure(cancel, f, pid, 0)
+			return uint64(n), err
+		case n == 0:
+			return uint64(end), nil
 		}
 		end += int64(n)
 	}
+}
+
+// measure returns how much there is to read at an offset.
+func (s *server) measure(cancel <-chan struct{}, f *file, pid uint32, off int64) (int, error) {
+	r := s.request(f.user, pid, nil, true)
+	defer r.free()
+	r.call.Init(f.user, int(pid), (*meter)(r), math.MaxInt32, true)
+	f.handle.Read(&r.call, off)
+	r.wait(cancel)
+	return r.n, r.err
 }
 
 // Write writes to an open file.

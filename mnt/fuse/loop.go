@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"runtime/debug"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sizes of messages, in bytes. smallBuffer holds every request but big writes
@@ -137,7 +139,7 @@ func (m *Mounted) handle(w *worker, req []byte) {
 		w.bigReply = m.bufs.Get().(*[bigBuffer]byte)
 		reply = w.bigReply[:]
 	}
-	if pollProbe(req) {
+	if pollProbe(req) && !m.probing.Load() {
 		putHeader(reply, -int32(syscall.ENOENT), unique(req))
 		m.send(req, reply[:outHeader])
 		return
@@ -185,11 +187,30 @@ func payload(req []byte) int {
 	return int(binary.NativeEndian.Uint32(req[at:]))
 }
 
-// pollProbe reports whether the request looks up the file by which go-fuse
-// makes the kernel learn that there is no poll; a mount must not show it.
+// probeName is a file of go-fuse's own, which does not show but to learnPoll.
+const probeName = ".go-fuse-epoll-hack"
+
+// pollProbe reports whether the request looks that file up.
 func pollProbe(req []byte) bool {
 	return opcode(req) == opLookup && nodeID(req) == rootID &&
-		bytes.Equal(bytes.TrimRight(req[inHeader:], "\x00"), []byte(".go-fuse-epoll-hack"))
+		bytes.Equal(bytes.TrimRight(req[inHeader:], "\x00"), []byte(probeName))
+}
+
+// learnPoll polls a file once, so that the kernel hears that there is no poll
+// and does not ask again. If it asked when Go's runtime puts a file on its
+// poller, a program that opens files of a tree that it serves itself would
+// stop for ever: the runtime cannot stop the world meanwhile.
+func (m *Mounted) learnPoll() {
+	m.probing.Store(true)
+	defer m.probing.Store(false)
+	fd, err := syscall.Open(m.where.dir+"/"+probeName, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		m.log.Warn("polling the mount", "dir", m.where.dir, "err", err)
+		return
+	}
+	defer syscall.Close(fd)
+	// The answer, that the file is ready, says nothing.
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 }
 
 func stack() string { return string(debug.Stack()) }

@@ -29,7 +29,7 @@
 //
 // The requests are read here rather than by go-fuse's Server, which does not
 // tell when a reply could not be written: a message that was taken from a
-// channel would be lost. It also serves a file of its own in the root.
+// channel would be lost.
 package fuse
 
 import (
@@ -68,6 +68,8 @@ type Mounted struct {
 	log   *slog.Logger
 	bufs  sync.Pool // of *[bigBuffer]byte
 
+	idleMem sync.Pool    // of *worker
+	probing atomic.Bool  // see learnPoll
 	idle    atomic.Int32 // workers that wait for a request
 	maxIdle int32
 	workers sync.WaitGroup
@@ -83,23 +85,16 @@ func Mount(root fs.Node, dir string, o Options) (*Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Users == nil {
-		o.Users = new(sys.Users)
-	}
-	dev, err := attach(where.dir, o.AllowOther)
+	dev, err := attach(where, o.AllowOther)
 	if err != nil {
 		return nil, err
 	}
 	m := newMount(root, dev, o)
-	m.where = where
-	if at, err := mountsAt(where.dir); err == nil && len(at) > 0 {
-		m.where.minor = at[len(at)-1].minor
+	if m.where, err = placeOf(where); err == nil {
+		err = m.start()
 	}
-	if err := m.start(); err != nil {
-		_ = unmount(where.dir, byForce) // the first error says more
+	if err != nil {
+		_ = unmount(where, byForce) // the first error says more
 		syscall.Close(dev)
 		return nil, err
 	}
@@ -107,6 +102,12 @@ func Mount(root fs.Node, dir string, o Options) (*Mounted, error) {
 }
 
 func newMount(root fs.Node, dev int, o Options) *Mounted {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Users == nil {
+		o.Users = new(sys.Users)
+	}
 	m := &Mounted{
 		dev:     dev,
 		srv:     newServer(root, o.Users),
@@ -115,6 +116,7 @@ func newMount(root fs.Node, dev int, o Options) *Mounted {
 		done:    make(chan struct{}),
 	}
 	m.srv.notify = m.notify
+	m.idleMem.New = func() any { return new(worker) }
 	m.bufs.New = func() any { return new([bigBuffer]byte) }
 	logger := slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)
 	if o.Debug {
@@ -161,6 +163,7 @@ func (m *Mounted) start() error {
 		syscall.Close(m.dev)
 		close(m.done)
 	}()
+	m.learnPoll()
 	return nil
 }
 

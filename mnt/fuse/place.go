@@ -103,32 +103,44 @@ func resolve(dir string) (string, error) {
 	return filepath.Join(up, filepath.Base(abs)), nil
 }
 
-// prepare finds the place for a mount, and clears it of dead ones.
-func prepare(dir string) (place, error) {
+// placeOf returns the place of what is mounted on a directory.
+func placeOf(dir string) (place, error) {
+	at, err := mountsAt(dir)
+	if err == nil && len(at) == 0 {
+		err = sys.Errorf(syscall.ENOENT, "mount: %s is not mounted any more", dir)
+	}
+	if err != nil {
+		return place{}, err
+	}
+	return place{dir, at[len(at)-1].minor}, nil
+}
+
+// prepare resolves the directory for a mount, and clears it of dead ones.
+func prepare(dir string) (string, error) {
 	path, err := resolve(dir)
 	if err != nil {
-		return place{}, sys.Errorf(sys.Errno(err), "mount: %s: %v (want an empty directory)", dir, sys.Errno(err))
+		return "", sys.Errorf(sys.Errno(err), "mount: %s: %v (want an empty directory)", dir, sys.Errno(err))
 	}
 	for {
 		at, err := mountsAt(path)
 		if err != nil {
-			return place{}, err
+			return "", err
 		}
 		if len(at) == 0 || at[len(at)-1].fstype != "fuse."+fsName {
 			break
 		}
 		switch probe(path) {
 		case nil:
-			return place{}, sys.Errorf(syscall.EBUSY, "mount: %s has a warren mounted on it (warren umount %s)", dir, dir)
+			return "", sys.Errorf(syscall.EBUSY, "mount: %s has a warren mounted on it (warren umount %s)", dir, dir)
 		case syscall.ENOTCONN:
 			if err := unmount(path, lazily); err != nil {
-				return place{}, sys.Errorf(sys.Errno(err), "mount: clearing the dead mount on %s: %v", dir, err)
+				return "", sys.Errorf(sys.Errno(err), "mount: clearing the dead mount on %s: %v", dir, err)
 			}
 		default:
-			return place{}, sys.Errorf(syscall.EBUSY, "mount: %s has a mount on it that does not answer (warren umount %s)", dir, dir)
+			return "", sys.Errorf(syscall.EBUSY, "mount: %s has a mount on it that does not answer (warren umount %s)", dir, dir)
 		}
 	}
-	return place{dir: path}, usable(path, dir)
+	return path, usable(path, dir)
 }
 
 // usable says why a directory cannot be mounted on; name is what the user calls it.
