@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -77,7 +78,7 @@ func (c *Call) Nonblock() bool { return c.nonblock }
 // for one to a cancellation).
 func (c *Call) Answered() bool { return c.answered.Load() }
 
-// Parked reports whether Park was called.
+// Parked reports whether Park or Context was called.
 func (c *Call) Parked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,10 +133,10 @@ func (c *Call) Fail(err error) bool {
 func (c *Call) Park(cancel func()) {
 	c.mu.Lock()
 	c.cancel, c.parked = cancel, true
-	now := c.interrupted
+	now, slow := c.interrupted, c.slow
 	c.mu.Unlock()
 	if now {
-		c.stop(cancel)
+		c.stop(cancel, slow)
 	}
 }
 
@@ -158,19 +159,40 @@ func (c *Call) Interrupt() {
 	c.mu.Lock()
 	again := c.interrupted
 	c.interrupted = true
-	cancel := c.cancel
+	cancel, slow := c.cancel, c.slow
 	c.mu.Unlock()
 	if cancel != nil && !again {
-		c.stop(cancel)
+		c.stop(cancel, slow)
 	}
 }
 
-func (c *Call) stop(cancel func()) {
+func (c *Call) stop(cancel func(), slow bool) {
 	if c.answered.Load() {
 		return
 	}
 	cancel()
-	if !c.slow {
+	if !slow {
 		c.Fail(sys.ErrInterrupted)
+	}
+}
+
+// Context is for the methods of a Node that wait for another machine: it
+// returns a context that ends when the call is interrupted, or already was,
+// with sys.ErrInterrupted for its cause. end is to be called when the wait is
+// over. A call that has waited so counts as parked.
+func (c *Call) Context(parent context.Context) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	c.mu.Lock()
+	c.cancel, c.slow, c.parked = func() { cancel(sys.ErrInterrupted) }, true, true
+	now := c.interrupted
+	c.mu.Unlock()
+	if now {
+		cancel(sys.ErrInterrupted)
+	}
+	return ctx, func() {
+		c.mu.Lock()
+		c.cancel, c.slow = nil, false
+		c.mu.Unlock()
+		cancel(nil)
 	}
 }

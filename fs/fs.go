@@ -47,6 +47,10 @@ type Qid struct {
 	// its name, which may come to stand for another (procs/x).
 	Vers uint32
 	Kind Kind
+	// Remote: the node lies on another machine, or may. Its methods wait for
+	// that, so call them where that holds up nobody else. What they wait for
+	// ends when the call is interrupted (see Call.Context).
+	Remote bool
 }
 
 // QTDir and QTAppend are the type bits of a qid on the wire.

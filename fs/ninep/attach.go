@@ -10,12 +10,12 @@ import (
 
 // auth refuses: who asks is known from the transport. Linux's clients go on
 // after ENOENT only.
-func (c *conn) auth() error {
+func (c *exchange) auth() error {
 	return sys.Errorf(syscall.ENOENT, "no authentication required")
 }
 
 // attach makes a fid of the root or, if the name says so, of a directory below.
-func (c *conn) attach() error {
+func (c *exchange) attach() error {
 	if c.m.Afid != NoFid {
 		return sys.Errorf(syscall.EINVAL, "attach: afid %d was never made: no authentication required", c.m.Afid)
 	}
@@ -33,19 +33,19 @@ func (c *conn) attach() error {
 	}
 	f.att = &attachment{user: user, v9fs: v9fs || c.dialect == DotL, root: c.root.qid}
 	f.share(c.root)
+	f.half = true
+	c.fids.put(f)
 	if err := c.descend(f, path); err != nil {
-		f.release()
-		c.fids.recycle(f)
+		c.discard(f)
 		return err
 	}
-	f.att.root = f.qid
-	c.fids.put(f)
+	f.att.root, f.half = f.qid, false
 	c.r.Qid = wireQid(f.qid)
 	return nil
 }
 
 // descend walks f down a path.
-func (c *conn) descend(f *fid, path string) error {
+func (c *exchange) descend(f *fid, path string) error {
 	for name := range strings.SplitSeq(path, "/") {
 		if name == "" {
 			continue
@@ -81,7 +81,7 @@ func parseAname(aname string) (path string, v9fs bool, err error) {
 
 // who returns the user that an attach is for. What the client claims may only
 // lower what the transport knows of it: root may be anybody.
-func (c *conn) who() (*sys.User, error) {
+func (c *exchange) who() (*sys.User, error) {
 	peer := c.id.User
 	if peer == nil {
 		if !c.id.Claim {
@@ -106,7 +106,7 @@ func (c *conn) who() (*sys.User, error) {
 }
 
 // numbered returns the user of a claimed uid.
-func (c *conn) numbered(peer *sys.User, uid uint32) (*sys.User, error) {
+func (c *exchange) numbered(peer *sys.User, uid uint32) (*sys.User, error) {
 	switch {
 	case uid == peer.UID && !peer.None:
 		return peer, nil

@@ -11,8 +11,8 @@ import (
 )
 
 // stat carries out a Tstat.
-func (c *conn) stat(f *fid) error {
-	s, err := f.node.Stat(c.caller(f))
+func (c *exchange) stat(f *fid) error {
+	s, err := c.statNode(f)
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (c *conn) stat(f *fid) error {
 }
 
 // record makes a stat record of what a node told.
-func (c *conn) record(r *Stat, s *fs.Stat) {
+func (c *exchange) record(r *Stat, s *fs.Stat) {
 	*r = Stat{
 		Qid: wireQid(s.Qid), Mode: s.Mode & 0o777, Length: uint64(s.Size),
 		Atime: uint32(unixTime(s.Atime)), Mtime: uint32(unixTime(s.Mtime)),
@@ -43,9 +43,9 @@ func unixTime(t time.Time) int64 {
 }
 
 // wstat carries out a Twstat. All ones, or an empty text, leaves a field as it is.
-func (c *conn) wstat(f *fid) error {
+func (c *exchange) wstat(f *fid) error {
 	w := &c.m.Stat
-	s, err := f.node.Stat(c.caller(f))
+	s, err := c.statNode(f)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (c *conn) wstat(f *fid) error {
 }
 
 // newOwner adds a change of owner and group: by number in 9P2000.u, else by name.
-func (c *conn) newOwner(w *Stat, s *fs.Stat, ch *fs.Change) error {
+func (c *exchange) newOwner(w *Stat, s *fs.Stat, ch *fs.Change) error {
 	uid, gid := w.NUID, w.NGID
 	if uid == NoUID && w.UID != "" && w.UID != c.srv.Users.Name(s.UID) {
 		u, err := c.srv.Users.ByName(w.UID)
@@ -110,16 +110,16 @@ func groupID(name string) (uint32, error) {
 }
 
 // set makes a change, unless it changes nothing: that is an fsync.
-func (c *conn) set(f *fid, ch fs.Change) error {
+func (c *exchange) set(f *fid, ch fs.Change) error {
 	if ch.Set == 0 {
 		return nil
 	}
-	return f.node.Change(c.caller(f), ch)
+	return c.changeNode(f, f.node, f.qid, ch)
 }
 
 // getattr carries out a Tgetattr.
-func (c *conn) getattr(f *fid) error {
-	s, err := f.node.Stat(c.caller(f))
+func (c *exchange) getattr(f *fid) error {
+	s, err := c.statNode(f)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func linuxTime(t time.Time) (sec, nsec uint64) {
 }
 
 // setattr carries out a Tsetattr.
-func (c *conn) setattr(f *fid) error {
+func (c *exchange) setattr(f *fid) error {
 	w := &c.m.Set
 	ch := fs.Change{Op: fs.OpSet, Mode: w.Mode & 0o777, UID: w.UID, GID: w.GID}
 	for _, bit := range [...]struct {
@@ -171,24 +171,23 @@ func (c *conn) setattr(f *fid) error {
 }
 
 // remove carries out a Tremove: whatever comes of it, the fid is clunked.
-func (c *conn) remove(f *fid) error {
+func (c *exchange) remove(f *fid) error {
 	c.shut(f)
 	err := c.removeNode(f)
-	f.rclose = false
-	c.clunk(f)
+	c.discard(f)
 	return err
 }
 
 // removeNode removes the fid's file from the directory above.
-func (c *conn) removeNode(f *fid) error {
+func (c *exchange) removeNode(f *fid) error {
 	if f.isRoot() {
 		return sys.ErrNoRemove
 	}
-	s, err := f.node.Stat(c.caller(f))
+	s, err := c.statNode(f)
 	if err != nil {
 		return err
 	}
-	up, err := f.node.Walk(c.caller(f), "..")
+	up, err := c.walkNode(f, f.node, f.qid, "..")
 	if err != nil {
 		return err
 	}
@@ -196,11 +195,11 @@ func (c *conn) removeNode(f *fid) error {
 		return sys.ErrNoRemove
 	}
 	defer up.Release()
-	return up.Change(c.caller(f), fs.Change{Op: fs.OpRemove, Name: s.Name})
+	return c.changeNode(f, up, up.Qid(), fs.Change{Op: fs.OpRemove, Name: s.Name})
 }
 
 // unlinkat carries out a Tunlinkat.
-func (c *conn) unlinkat(f *fid) error {
+func (c *exchange) unlinkat(f *fid) error {
 	const removeDir = 0x200
 	n, err := c.step(f, f.node, f.qid, c.m.Name)
 	if err != nil {
@@ -218,5 +217,5 @@ func (c *conn) unlinkat(f *fid) error {
 	case !isDir && c.m.Flags&removeDir != 0:
 		return sys.ErrNotDir
 	}
-	return f.node.Change(c.caller(f), fs.Change{Op: fs.OpRemove, Name: c.m.Name})
+	return c.changeNode(f, f.node, f.qid, fs.Change{Op: fs.OpRemove, Name: c.m.Name})
 }

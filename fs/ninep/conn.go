@@ -20,16 +20,16 @@ type conn struct {
 	id  Identity
 
 	// The reader's own.
-	in      []byte // what was read: in[got:have] is still to be carried out
-	got     int
-	have    int
+	in   []byte // what was read: in[got:have] is still to be carried out
+	got  int
+	have int
+	over chan struct{} // closed when the last reader has ended
+
+	turn    sync.Mutex // before mu; held by who carries out a request
 	dec     Decoder
-	m, r    Msg // the request and its answer, where the reader answers it
-	req     *request
 	fids    fidTable
-	root    *fid   // never in the table: holds the server's root
-	version bool   // agreed upon
-	scratch []byte // of directory reads
+	root    *fid // never in the table: holds the server's root
+	version bool // agreed upon
 
 	// The writer's own: of whoever set writing.
 	deadline time.Time
@@ -41,10 +41,11 @@ type conn struct {
 	base     uint64     // how many bytes were ever in out before out[0]
 	sent     uint64     // how many bytes were ever taken by the transport
 	lost     []lost     // replies in out or being written, in order
-	dialect  Dialect    // set by the reader
-	msize    uint32     // set by the reader
+	dialect  Dialect    // set with the turn, while nothing is parked
+	msize    uint32     // so, too
 	calls    map[uint16]*request
 	parked   int
+	away     int  // of these, the exchanges that wait for another machine
 	handling bool // the reader is busy and will write what it finds in out
 	writing  bool
 	dead     bool
@@ -65,7 +66,7 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn, id Identity) *conn {
-	c := &conn{srv: s, nc: nc, id: id, msize: firstMsize, handling: true}
+	c := &conn{srv: s, nc: nc, id: id, msize: firstMsize, handling: true, over: make(chan struct{})}
 	c.change.L = &c.mu
 	c.in = make([]byte, firstIn)
 	c.fids.limit = or(s.MaxFids, defaultFids)
@@ -76,18 +77,30 @@ func newConn(s *Server, nc net.Conn, id Identity) *conn {
 
 // serve carries out requests until the connection ends.
 func (c *conn) serve() {
-	for {
+	c.run()
+	<-c.over
+}
+
+// run is the reader: it carries out requests until the connection ends, or
+// until it leaves with one that must wait for another machine.
+func (c *conn) run() {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	x := &exchange{conn: c}
+	for !x.away {
 		frame, err := c.next()
 		if err != nil {
 			c.srv.log(slog.LevelDebug, "9p: connection ended", "client", c.nc.RemoteAddr(), "err", err)
-			break
+			x.end()
+			close(c.over)
+			return
 		}
-		c.handle(frame)
+		x.handle(frame)
 	}
-	c.end()
 }
 
-// next returns the next request. Before it waits for one it writes the replies.
+// next returns the next request. Before it waits for one it writes the
+// replies; others may have the turn meanwhile.
 func (c *conn) next() ([]byte, error) {
 	for {
 		n, err := c.buffered()
@@ -99,10 +112,12 @@ func (c *conn) next() ([]byte, error) {
 			c.got += n
 			return frame, c.flush(highWater, true)
 		}
-		if err := c.flush(1, false); err != nil {
-			return nil, err
+		c.turn.Unlock()
+		if err = c.flush(1, false); err == nil {
+			err = c.fill()
 		}
-		if err := c.fill(); err != nil {
+		c.turn.Lock()
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -243,16 +258,6 @@ func (c *conn) kick() {
 	}()
 }
 
-// answer appends c.r as the reply to c.m.
-func (c *conn) answer() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var err error
-	if c.out, err = Append(c.out, c.dialect, &c.r); err != nil {
-		c.appendError(c.r.Tag, err)
-	}
-}
-
 // appendError appends the dialect's error reply. c.mu is held.
 func (c *conn) appendError(tag uint16, err error) {
 	text, errno := fs.ErrText(err)
@@ -266,7 +271,7 @@ func (c *conn) appendError(tag uint16, err error) {
 
 // end cancels all that is parked, clunks all fids, and gives back the messages
 // of replies that were never handed over.
-func (c *conn) end() {
+func (c *exchange) end() {
 	c.mu.Lock()
 	c.dead = true
 	c.mu.Unlock()
@@ -285,7 +290,7 @@ func (c *conn) end() {
 }
 
 // abort cancels all parked requests, without an answer, and clunks all fids.
-func (c *conn) abort() {
+func (c *exchange) abort() {
 	c.mu.Lock()
 	all := make([]*request, 0, len(c.calls))
 	for _, r := range c.calls {
@@ -296,13 +301,19 @@ func (c *conn) abort() {
 	for _, r := range all {
 		r.interrupt()
 	}
+	c.turn.Unlock() // what is away needs it to come back
 	c.mu.Lock()
 	for c.parked > 0 {
 		c.change.Wait()
 	}
 	c.mu.Unlock()
+	c.turn.Lock()
 	for f := range c.fids.all() {
-		c.clunk(f)
+		c.shut(f)
+		if f.rclose && !f.qid.Remote { // no other machine is asked for one who has left
+			_ = c.removeNode(f)
+		}
+		c.discard(f)
 	}
 }
 

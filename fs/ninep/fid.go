@@ -8,8 +8,8 @@ import (
 	"warren/fs/sys"
 )
 
-// A fid is a client's name for a file, open or not. It is the reader's own but
-// for the fields at the end.
+// A fid is a client's name for a file, open or not. Who has the turn may touch
+// it, but for the fields at the end.
 type fid struct {
 	num    uint32
 	node   fs.Node
@@ -21,6 +21,10 @@ type fid struct {
 	stream bool
 	flags  fs.Flags
 	iounit uint32
+
+	half   bool // half made, or half gone: no request may name it
+	alone  bool // an exchange is away that opens or moves it
+	guests int  // exchanges that are away and use the node
 
 	dirOff  uint64 // directory read of 9P2000: the offset that may come next
 	dirNext uint64 // and the cookie there
@@ -74,7 +78,7 @@ func (t *fidTable) find(num uint32) *fid {
 }
 
 func (t *fidTable) get(num uint32) (*fid, error) {
-	if f := t.find(num); f != nil {
+	if f := t.find(num); f != nil && !f.half {
 		return f, nil
 	}
 	return nil, sys.Errorf(syscall.EBADF, "unknown fid %d", num)
@@ -175,21 +179,27 @@ func (f *fid) release() {
 	f.node = nil
 }
 
-// clunk ends a fid: what is parked at it is cancelled and answered, then the
+// clunk ends a fid: what waits at it is cancelled and answered, then the
 // handle is closed.
-func (c *conn) clunk(f *fid) {
+func (c *exchange) clunk(f *fid) {
 	c.shut(f)
 	if f.rclose {
 		_ = c.removeNode(f) // nobody is there to be told
 	}
+	c.discard(f)
+}
+
+// discard lets go of a fid that is shut.
+func (c *exchange) discard(f *fid) {
 	f.release()
 	c.fids.del(f.num)
 	c.fids.recycle(f)
 }
 
 // shut closes the fid's handle. An answer that another goroutine is just
-// giving is waited for: it will not block.
-func (c *conn) shut(f *fid) {
+// giving is waited for, as is another machine that is asked to stop.
+func (c *exchange) shut(f *fid) {
+	f.half = true
 	c.mu.Lock()
 	var all []*request
 	for r := f.calls; r != nil; r = r.next {
@@ -199,14 +209,31 @@ func (c *conn) shut(f *fid) {
 	for i := len(all) - 1; i >= 0; i-- { // the oldest first
 		all[i].call.Interrupt()
 	}
-	c.mu.Lock()
-	for f.calls != nil {
-		c.change.Wait()
+	if c.busy(f) {
+		c.await(f)
 	}
-	c.mu.Unlock()
 	if f.handle != nil {
 		f.handle.Close()
 		f.handle = nil
 	}
 	f.open = false
+}
+
+func (c *conn) busy(f *fid) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f.calls != nil
+}
+
+// await returns when nothing waits at the fid any more.
+func (c *exchange) await(f *fid) {
+	if _, err := c.depart(f); err != nil {
+		c.turn.Unlock() // too many are away: then nobody reads meanwhile
+	}
+	defer c.arrive()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f.calls != nil {
+		c.change.Wait()
+	}
 }

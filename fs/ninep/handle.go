@@ -13,26 +13,37 @@ import (
 var errLater = errors.New("answered elsewhere")
 
 // handle carries out one request.
-func (c *conn) handle(frame []byte) {
+func (c *exchange) handle(frame []byte) {
 	c.trace(frame)
 	err := c.dec.Decode(&c.m, frame)
 	if err == nil {
 		c.r.Type, c.r.Tag = c.m.Type+1, c.m.Tag
 		err = c.dispatch()
 	}
-	switch err {
-	case nil:
-		c.answer()
-	case errLater:
-	default:
-		c.mu.Lock()
+	if err != errLater {
+		c.answer(err)
+	}
+}
+
+// answer appends c.r as the reply to c.m, or an error.
+func (c *exchange) answer(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	flushed := c.away && c.req.silent && sys.Errno(err) == syscall.EINTR
+	if err == nil {
+		c.out, err = Append(c.out, c.dialect, &c.r)
+	}
+	if err != nil && !flushed {
 		c.appendError(c.m.Tag, err)
-		c.mu.Unlock()
+	}
+	if c.away {
+		c.back()
 	}
 }
 
 // dispatch fills c.r, or returns the error to answer with.
-func (c *conn) dispatch() error {
+func (c *exchange) dispatch() error {
+	c.f = nil
 	switch {
 	case c.m.Type&1 != 0:
 		return sys.Errorf(syscall.EPROTO, "%v is not a request", c.m.Type)
@@ -54,6 +65,12 @@ func (c *conn) dispatch() error {
 	if err != nil {
 		return err
 	}
+	if f.alone || f.guests > 0 {
+		if err := c.crowded(f); err != nil {
+			return err
+		}
+	}
+	c.f = f
 	switch c.m.Type {
 	case Twalk:
 		return c.walk(f)
@@ -72,9 +89,11 @@ func (c *conn) dispatch() error {
 	case Treaddir:
 		return c.readdir(f)
 	case Tclunk:
+		c.f = nil
 		c.clunk(f)
 		return nil
 	case Tremove:
+		c.f = nil
 		return c.remove(f)
 	case Tstat:
 		return c.stat(f)
@@ -89,7 +108,7 @@ func (c *conn) dispatch() error {
 }
 
 // linux carries out what only 9P2000.L has, and the tree does not.
-func (c *conn) linux(f *fid) error {
+func (c *exchange) linux(f *fid) error {
 	switch c.m.Type {
 	case Tmkdir:
 		return c.mkdir(f)
@@ -135,7 +154,7 @@ func noXattr(name string) error {
 }
 
 // negotiate agrees upon dialect and msize. All that was before is gone.
-func (c *conn) negotiate() error {
+func (c *exchange) negotiate() error {
 	if c.m.Msize < MinMsize {
 		return sys.Errorf(syscall.EINVAL, "msize %d is too small: at least %d", c.m.Msize, MinMsize)
 	}

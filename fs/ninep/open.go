@@ -8,7 +8,7 @@ import (
 )
 
 // open carries out a Topen.
-func (c *conn) open(f *fid) error {
+func (c *exchange) open(f *fid) error {
 	flags, err := c.openMode(c.m.Mode)
 	if err != nil {
 		return err
@@ -21,7 +21,7 @@ func (c *conn) open(f *fid) error {
 }
 
 // openMode translates the mode of a Topen.
-func (c *conn) openMode(mode uint8) (fs.Flags, error) {
+func (c *exchange) openMode(mode uint8) (fs.Flags, error) {
 	flags := [...]fs.Flags{fs.ORead, fs.OWrite, fs.ORead | fs.OWrite, fs.ORead | fs.OExec}[mode&3]
 	if mode&ModeTrunc != 0 {
 		flags |= fs.OTrunc
@@ -36,7 +36,7 @@ func (c *conn) openMode(mode uint8) (fs.Flags, error) {
 }
 
 // lopen carries out a Tlopen. O_CREAT of a file that is there is no error.
-func (c *conn) lopen(f *fid) error {
+func (c *exchange) lopen(f *fid) error {
 	if c.m.Flags&LDirectory != 0 && !f.isDir() {
 		return sys.ErrNotDir
 	}
@@ -68,14 +68,14 @@ func linuxFlags(l uint32) (fs.Flags, error) {
 
 // openFid opens the fid's file, which may turn out to be another one, and
 // fills in the answer.
-func (c *conn) openFid(f *fid, flags fs.Flags) error {
+func (c *exchange) openFid(f *fid, flags fs.Flags) error {
 	if f.open {
 		return sys.Errorf(syscall.EBUSY, "fid %d is open already", f.num)
 	}
 	if f.isDir() && flags&(fs.OWrite|fs.OTrunc) != 0 {
 		return sys.ErrIsDir
 	}
-	h, n, err := f.node.Open(c.caller(f), flags)
+	h, n, err := c.openNode(f, flags)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (c *conn) openFid(f *fid, flags fs.Flags) error {
 
 // create carries out a Tcreate, which moves the fid to the new file. Only
 // directories can be made; a file that exists is opened.
-func (c *conn) create(f *fid) error {
+func (c *exchange) create(f *fid) error {
 	flags, err := c.openMode(c.m.Mode)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (c *conn) create(f *fid) error {
 }
 
 // lcreate carries out a Tlcreate.
-func (c *conn) lcreate(f *fid) error {
+func (c *exchange) lcreate(f *fid) error {
 	flags, err := linuxFlags(c.m.Flags)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (c *conn) lcreate(f *fid) error {
 
 // openChild moves the fid to the file of that name in its directory and opens
 // it; on failure the fid stays where it was.
-func (c *conn) openChild(f *fid, flags fs.Flags, excl bool) error {
+func (c *exchange) openChild(f *fid, flags fs.Flags, excl bool) error {
 	if f.open {
 		return sys.Errorf(syscall.EBUSY, "fid %d is open already", f.num)
 	}
@@ -151,7 +151,7 @@ func (c *conn) openChild(f *fid, flags fs.Flags, excl bool) error {
 }
 
 // openMoved opens n and makes it the fid's.
-func (c *conn) openMoved(f *fid, n fs.Node, flags fs.Flags) error {
+func (c *exchange) openMoved(f *fid, n fs.Node, flags fs.Flags) error {
 	t := &fid{num: f.num, att: f.att, node: n, qid: n.Qid()}
 	t.next, t.prev = t, t
 	if err := c.openFid(t, flags); err != nil {
@@ -165,18 +165,18 @@ func (c *conn) openMoved(f *fid, n fs.Node, flags fs.Flags) error {
 }
 
 // makeDir makes the directory that c.m names in f's.
-func (c *conn) makeDir(f *fid) error {
+func (c *exchange) makeDir(f *fid) error {
 	if !f.isDir() {
 		return sys.ErrNotDir
 	}
 	if err := checkName(c.m.Name); err != nil {
 		return err
 	}
-	return f.node.Change(c.caller(f), fs.Change{Op: fs.OpMake, Name: c.m.Name, Mode: c.m.Perm & 0o777})
+	return c.changeNode(f, f.node, f.qid, fs.Change{Op: fs.OpMake, Name: c.m.Name, Mode: c.m.Perm & 0o777})
 }
 
 // mkdir carries out a Tmkdir.
-func (c *conn) mkdir(f *fid) error {
+func (c *exchange) mkdir(f *fid) error {
 	if err := c.makeDir(f); err != nil {
 		return err
 	}

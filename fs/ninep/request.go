@@ -7,14 +7,16 @@ import (
 	"warren/fs/sys"
 )
 
-// A request is a Tread or Twrite at a handle, which may answer it later, or a
-// Tflush that waits for one. It is where the handle's answer goes. One that
-// was never parked is used for the next request of the connection.
+// A request is a Tread or Twrite at a handle, which may answer it later, an
+// exchange that waits for another machine, or a Tflush that waits for one of
+// these. It is where the handle's answer goes. One that was never parked is
+// used for the next request of the connection.
 type request struct {
 	call  fs.Call
 	c     *conn
 	f     *fid
 	tag   uint16
+	flush bool   // a Tflush
 	full  bool   // too many are parked already: this one must not wait
 	watch bool   // a read of a stream whose client asks again for the rest
 	want  uint32 // bytes that it asked for
@@ -22,7 +24,8 @@ type request struct {
 
 	// Guarded by conn.mu.
 	done       bool
-	held       bool // it is counted as parked and in its fid's list
+	held       bool // it is counted as parked
+	listed     bool // it is in its fid's list
 	silent     bool // flushed: an interruption is not answered
 	twice      bool // its tag is in use
 	flushes    []*request
@@ -32,10 +35,10 @@ type request struct {
 var _ fs.Sink = (*request)(nil)
 
 // begin makes the connection's spare request ready for c.m.
-func (c *conn) begin(f *fid, count int) *request {
+func (c *exchange) begin(f *fid, count int) *request {
 	r := c.req
 	if r == nil {
-		r = &request{c: c}
+		r = &request{c: c.conn}
 		c.req = r
 	}
 	r.f, r.tag, r.done, r.watch = f, c.m.Tag, false, false
@@ -46,10 +49,14 @@ func (c *conn) begin(f *fid, count int) *request {
 	return r
 }
 
-// caller returns a call for what a node answers at once.
-func (c *conn) caller(f *fid) *fs.Call {
+// caller returns a call for a node. An exchange that is away has but one, for
+// it may have been interrupted already.
+func (c *exchange) caller(f *fid) *fs.Call {
+	if c.away {
+		return &c.req.call
+	}
 	if c.req == nil {
-		c.req = &request{c: c}
+		c.req = &request{c: c.conn}
 	}
 	c.req.call.Init(f.user(), c.id.PID, c.req, 0, false)
 	return &c.req.call
@@ -57,18 +64,14 @@ func (c *conn) caller(f *fid) *fs.Call {
 
 // settle is called when the handle has returned: the request is answered, or
 // is kept until it is.
-func (c *conn) settle(r *request) {
+func (c *exchange) settle(r *request) {
 	if !r.call.Parked() {
 		return
 	}
 	c.req = nil
 	c.mu.Lock()
 	if !r.done {
-		r.held = true
-		r.next, r.f.calls = r.f.calls, r
-		if r.next != nil {
-			r.next.prev = r
-		}
+		r.list(r.f)
 		c.hold(r)
 	}
 	stop := !r.done && r.twice
@@ -80,6 +83,7 @@ func (c *conn) settle(r *request) {
 
 // hold counts a request as parked and makes it known by its tag. c.mu is held.
 func (c *conn) hold(r *request) {
+	r.held = true
 	c.parked++
 	if c.calls == nil {
 		c.calls = make(map[uint16]*request)
@@ -137,8 +141,10 @@ func (r *request) Error(err error) {
 // answers of its flushes follow. c.mu is held.
 func (c *conn) finish(r *request) {
 	r.done = true
-	if r.held {
+	if r.listed {
 		r.unlink()
+	}
+	if r.held {
 		c.drop(r)
 	}
 	c.answerFlushes(r)
@@ -155,8 +161,18 @@ func (c *conn) drop(r *request) {
 	c.change.Broadcast()
 }
 
+// list puts the request into the list of a fid. c.mu is held.
+func (r *request) list(f *fid) {
+	r.f, r.listed = f, true
+	r.next, f.calls = f.calls, r
+	if r.next != nil {
+		r.next.prev = r
+	}
+}
+
 // unlink takes the request out of its fid's list. c.mu is held.
 func (r *request) unlink() {
+	r.listed = false
 	if r.prev != nil {
 		r.prev.next = r.next
 	} else {
@@ -185,7 +201,7 @@ func (c *conn) appendFlushed(tag uint16) {
 }
 
 // flush carries out a Tflush.
-func (c *conn) flushTag() {
+func (c *exchange) flushTag() {
 	c.mu.Lock()
 	old := c.calls[c.m.Oldtag]
 	if old == nil || c.m.Oldtag == c.m.Tag {
@@ -193,7 +209,7 @@ func (c *conn) flushTag() {
 		c.mu.Unlock()
 		return
 	}
-	fl := &request{c: c, tag: c.m.Tag, held: true}
+	fl := &request{c: c.conn, tag: c.m.Tag, flush: true}
 	old.silent = true
 	old.flushes = append(old.flushes, fl)
 	c.hold(fl)
@@ -204,7 +220,7 @@ func (c *conn) flushTag() {
 // interrupt cancels a parked request. A flush that waits for another request's
 // answer is not cancelled: it is about to be answered.
 func (r *request) interrupt() {
-	if r.f != nil {
+	if !r.flush {
 		r.call.Interrupt()
 	}
 }

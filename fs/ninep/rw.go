@@ -9,7 +9,7 @@ import (
 )
 
 // read carries out a Tread.
-func (c *conn) read(f *fid) error {
+func (c *exchange) read(f *fid) error {
 	count := min(c.m.Count, c.msize-ReadSize)
 	switch {
 	case !f.open || f.flags&fs.ORead == 0:
@@ -33,7 +33,7 @@ func (c *conn) read(f *fid) error {
 }
 
 // write carries out a Twrite.
-func (c *conn) write(f *fid) error {
+func (c *exchange) write(f *fid) error {
 	switch {
 	case !f.open || f.flags&fs.OWrite == 0:
 		return sys.ErrNotOpen
@@ -62,7 +62,7 @@ func (f *fid) continues() bool { return f.att.v9fs && f.flags&fs.ONonblock == 0 
 
 // continued reports whether c.m asks for the rest after a short read, and
 // forgets it: that is answered once with 0 bytes.
-func (c *conn) continued(f *fid, count uint32) bool {
+func (c *exchange) continued(f *fid, count uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	rest := f.rest
@@ -73,7 +73,7 @@ func (c *conn) continued(f *fid, count uint32) bool {
 // watch prepares a read whose client may ask for the rest. One of iounit bytes
 // may be a part of a longer read, whose rest is as long again; so that it is
 // never filled, unless there is more of the message, it gets a byte less.
-func (c *conn) watch(r *request, off int64, count uint32) {
+func (c *exchange) watch(r *request, off int64, count uint32) {
 	r.watch, r.off, r.want = true, off, count
 	if count == r.f.iounit && count > 1 {
 		less := int(count) - 1
@@ -96,7 +96,7 @@ func (f *fid) answered(r *request, n int) {
 
 // readRecords carries out a Tread of a directory: whole stat records, from
 // offset 0 or from where the last read ended.
-func (c *conn) readRecords(f *fid, count int) error {
+func (c *exchange) readRecords(f *fid, count int) error {
 	if c.dialect == DotL {
 		return sys.ErrIsDir
 	}
@@ -109,7 +109,7 @@ func (c *conn) readRecords(f *fid, count int) error {
 	}
 	b, next, short := c.scratch[:0], f.dirNext, false
 	var record Stat
-	err := f.node.List(c.caller(f), next, func(s fs.Stat, after uint64) bool {
+	err := c.listNode(f, next, func(s fs.Stat, after uint64) bool {
 		c.record(&record, &s)
 		n := len(b)
 		if b = AppendStat(b, c.dialect, &record); len(b) > count {
@@ -128,7 +128,7 @@ func (c *conn) readRecords(f *fid, count int) error {
 }
 
 // listed makes the data of a directory read the answer.
-func (c *conn) listed(b []byte, short bool, count int, err error) error {
+func (c *exchange) listed(b []byte, short bool, count int, err error) error {
 	if cap(b) <= keepScratch {
 		c.scratch = b
 	}
@@ -152,7 +152,7 @@ const (
 )
 
 // readdir carries out a Treaddir: "." and "..", then what the node lists.
-func (c *conn) readdir(f *fid) error {
+func (c *exchange) readdir(f *fid) error {
 	if !f.open {
 		return sys.ErrNotOpen
 	}
@@ -185,7 +185,7 @@ func (c *conn) readdir(f *fid) error {
 	if cookie == afterDotDot {
 		cookie = 0
 	}
-	err := f.node.List(c.caller(f), cookie, func(s fs.Stat, after uint64) bool { return add(s.Qid, s.Name, after) })
+	err := c.listNode(f, cookie, func(s fs.Stat, after uint64) bool { return add(s.Qid, s.Name, after) })
 	return c.listed(b, short, count, err)
 }
 
@@ -196,7 +196,7 @@ const (
 )
 
 // above returns the qid of the directory above, or the fid's own.
-func (c *conn) above(f *fid) fs.Qid {
+func (c *exchange) above(f *fid) fs.Qid {
 	up, err := c.step(f, f.node, f.qid, "..")
 	if err != nil || up == f.node {
 		return f.qid

@@ -9,7 +9,7 @@ import (
 )
 
 // walk carries out a Twalk. It may succeed in part: then there is no new fid.
-func (c *conn) walk(f *fid) error {
+func (c *exchange) walk(f *fid) error {
 	if c.m.Newfid == c.m.Fid {
 		return c.walkSelf(f)
 	}
@@ -17,23 +17,24 @@ func (c *conn) walk(f *fid) error {
 	if err != nil {
 		return err
 	}
-	g.att = f.att
+	g.att, g.half = f.att, true
+	c.fids.put(g)
 	n, err := c.steps(f)
 	switch {
 	case err != nil || len(c.r.Qids) < len(c.m.Names):
-		c.fids.recycle(g)
+		c.discard(g)
 		return err
 	case n == f.node:
 		g.share(f)
 	default:
 		g.node, g.qid = n, n.Qid()
 	}
-	c.fids.put(g)
+	g.half = false
 	return nil
 }
 
 // walkSelf moves the fid itself.
-func (c *conn) walkSelf(f *fid) error {
+func (c *exchange) walkSelf(f *fid) error {
 	if f.open && len(c.m.Names) > 0 {
 		return sys.Errorf(syscall.EBUSY, "fid %d is open and cannot be moved", f.num)
 	}
@@ -47,7 +48,7 @@ func (c *conn) walkSelf(f *fid) error {
 // steps walks c.m.Names from f and puts the qids into c.r. An error at the
 // first name is one; at a later name it ends the walk. The node at the end of
 // a whole walk is the caller's, unless it is f's own.
-func (c *conn) steps(f *fid) (fs.Node, error) {
+func (c *exchange) steps(f *fid) (fs.Node, error) {
 	c.r.Qids = c.r.Qids[:0]
 	at, qid := f.node, f.qid
 	for i, name := range c.m.Names {
@@ -73,7 +74,7 @@ func (c *conn) steps(f *fid) (fs.Node, error) {
 }
 
 // step walks one name from a node. ".." at the attachment's root stays there.
-func (c *conn) step(f *fid, at fs.Node, qid fs.Qid, name string) (fs.Node, error) {
+func (c *exchange) step(f *fid, at fs.Node, qid fs.Qid, name string) (fs.Node, error) {
 	switch {
 	case qid.Kind != fs.Directory:
 		return nil, sys.ErrNotDir
@@ -83,7 +84,7 @@ func (c *conn) step(f *fid, at fs.Node, qid fs.Qid, name string) (fs.Node, error
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	return at.Walk(c.caller(f), name)
+	return c.walkNode(f, at, qid, name)
 }
 
 // checkName refuses what can be no file's name.
