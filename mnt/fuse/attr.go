@@ -56,7 +56,7 @@ func (s *server) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofu
 	if n == nil {
 		return errStale
 	}
-	r := s.begin(&in.InHeader)
+	r := s.begin(cancel, &in.InHeader, n)
 	defer r.free()
 	status := s.stat(&r.call, n, out)
 	if in.Flags()&gofuse.FUSE_GETATTR_FH == 0 || !status.Ok() {
@@ -96,12 +96,12 @@ func (s *server) stat(c *fs.Call, n *node, out *gofuse.AttrOut) gofuse.Status {
 const incEpoch = -8
 
 // SetAttr is chmod, chown, truncate and utimes in one.
-func (s *server) SetAttr(_ <-chan struct{}, in *gofuse.SetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+func (s *server) SetAttr(cancel <-chan struct{}, in *gofuse.SetAttrIn, out *gofuse.AttrOut) gofuse.Status {
 	n := s.nodes.get(in.NodeId)
 	if n == nil {
 		return errStale
 	}
-	r := s.begin(&in.InHeader)
+	r := s.begin(cancel, &in.InHeader, n)
 	defer r.free()
 	ch := change(in)
 	// A truncation through an open file is the opener's right.
@@ -136,12 +136,12 @@ func change(in *gofuse.SetAttrIn) fs.Change {
 }
 
 // Access is access(2) and chdir(2).
-func (s *server) Access(_ <-chan struct{}, in *gofuse.AccessIn) gofuse.Status {
+func (s *server) Access(cancel <-chan struct{}, in *gofuse.AccessIn) gofuse.Status {
 	n := s.nodes.get(in.NodeId)
 	if n == nil {
 		return errStale
 	}
-	r := s.begin(&in.InHeader)
+	r := s.begin(cancel, &in.InHeader, n)
 	defer r.free()
 	st, err := n.file.Stat(&r.call)
 	if err != nil {

@@ -7,24 +7,24 @@ import (
 )
 
 // OpenDir opens a directory for listing, with the opener's rights.
-func (s *server) OpenDir(_ <-chan struct{}, in *gofuse.OpenIn, out *gofuse.OpenOut) gofuse.Status {
-	return s.status(s.open(&in.InHeader, in.NodeId, in.Flags, out))
+func (s *server) OpenDir(cancel <-chan struct{}, in *gofuse.OpenIn, out *gofuse.OpenOut) gofuse.Status {
+	return s.status(s.open(cancel, &in.InHeader, in.NodeId, in.Flags, out))
 }
 
 // ReleaseDir ends a listing.
 func (s *server) ReleaseDir(in *gofuse.ReleaseIn) { s.files.release(s, in.Fh) }
 
 // ReadDir lists names.
-func (s *server) ReadDir(_ <-chan struct{}, in *gofuse.ReadIn, out *gofuse.DirEntryList) gofuse.Status {
-	return s.list(in, func(_ *fs.Call, _ *node, _ *fs.Stat, e gofuse.DirEntry) bool {
+func (s *server) ReadDir(cancel <-chan struct{}, in *gofuse.ReadIn, out *gofuse.DirEntryList) gofuse.Status {
+	return s.list(cancel, in, func(_ *fs.Call, _ *node, _ *fs.Stat, e gofuse.DirEntry) bool {
 		return out.AddDirEntry(e)
 	})
 }
 
 // ReadDirPlus lists names, and tells of the files whose names may be trusted:
 // of others the kernel would have to ask again at once.
-func (s *server) ReadDirPlus(_ <-chan struct{}, in *gofuse.ReadIn, out *gofuse.DirEntryList) gofuse.Status {
-	return s.list(in, func(c *fs.Call, dir *node, st *fs.Stat, e gofuse.DirEntry) bool {
+func (s *server) ReadDirPlus(cancel <-chan struct{}, in *gofuse.ReadIn, out *gofuse.DirEntryList) gofuse.Status {
+	return s.list(cancel, in, func(c *fs.Call, dir *node, st *fs.Stat, e gofuse.DirEntry) bool {
 		entry := out.AddDirLookupEntry(e)
 		if entry == nil {
 			return false
@@ -49,13 +49,14 @@ const (
 
 // list adds entries from a position on until one does not fit. st is nil for
 // "." and "..".
-func (s *server) list(in *gofuse.ReadIn, add func(c *fs.Call, dir *node, st *fs.Stat, e gofuse.DirEntry) bool) gofuse.Status {
+func (s *server) list(cancel <-chan struct{}, in *gofuse.ReadIn, add func(c *fs.Call, dir *node, st *fs.Stat, e gofuse.DirEntry) bool) gofuse.Status {
 	f := s.files.get(in.Fh)
 	if f == nil {
 		return gofuse.EBADF
 	}
 	defer f.done(s)
 	r := s.request(f.user, in.Pid, nil, false)
+	r.watch(cancel, f.from)
 	defer r.free()
 	c, dir := &r.call, f.from
 	for pos := in.Offset; pos < afterDotDot; pos++ {

@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"math"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -90,16 +91,16 @@ func (t *files) closeAll(s *server) {
 }
 
 // Open opens a file.
-func (s *server) Open(_ <-chan struct{}, in *gofuse.OpenIn, out *gofuse.OpenOut) gofuse.Status {
-	return s.status(s.open(&in.InHeader, in.NodeId, in.Flags, out))
+func (s *server) Open(cancel <-chan struct{}, in *gofuse.OpenIn, out *gofuse.OpenOut) gofuse.Status {
+	return s.status(s.open(cancel, &in.InHeader, in.NodeId, in.Flags, out))
 }
 
-func (s *server) open(h *gofuse.InHeader, id uint64, flags uint32, out *gofuse.OpenOut) error {
+func (s *server) open(cancel <-chan struct{}, h *gofuse.InHeader, id uint64, flags uint32, out *gofuse.OpenOut) error {
 	n := s.nodes.hold(id)
 	if n == nil {
 		return syscall.ESTALE
 	}
-	f, err := s.openNode(h, n, flags)
+	f, err := s.openNode(cancel, h, n, flags)
 	if err != nil {
 		s.nodes.forget(id, 1)
 		return err
@@ -109,9 +110,10 @@ func (s *server) open(h *gofuse.InHeader, id uint64, flags uint32, out *gofuse.O
 	return nil
 }
 
-func (s *server) openNode(h *gofuse.InHeader, n *node, flags uint32) (*file, error) {
+func (s *server) openNode(cancel <-chan struct{}, h *gofuse.InHeader, n *node, flags uint32) (*file, error) {
 	nonblock := flags&syscall.O_NONBLOCK != 0
 	r := s.request(s.users.ByUID(h.Uid, h.Gid), h.Pid, nil, nonblock)
+	r.watch(cancel, n)
 	defer r.free()
 	handle, opened, err := n.file.Open(&r.call, treeFlags(flags))
 	if err != nil {
@@ -234,6 +236,9 @@ func (s *server) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) 
 	defer f.done(s)
 	r := s.request(f.user, in.Pid, nil, f.nonblock)
 	defer r.free()
+	if len(data) > maxWrite-os.Getpagesize() {
+		r.call.MarkSplit() // the kernel cuts longer ones, at a page
+	}
 	f.handle.Write(&r.call, data, int64(in.Offset))
 	r.wait(cancel)
 	return uint32(r.n), s.status(r.err)

@@ -10,12 +10,12 @@ import (
 )
 
 // Lookup tells the kernel of a file.
-func (s *server) Lookup(_ <-chan struct{}, h *gofuse.InHeader, name string, out *gofuse.EntryOut) gofuse.Status {
+func (s *server) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, out *gofuse.EntryOut) gofuse.Status {
 	dir := s.nodes.get(h.NodeId)
 	if dir == nil {
 		return errStale
 	}
-	r := s.begin(h)
+	r := s.begin(cancel, h, dir)
 	defer r.free()
 	_, err := s.enter(&r.call, dir, name, out)
 	return s.status(err)
@@ -41,12 +41,12 @@ func (s *server) enter(c *fs.Call, dir *node, name string, out *gofuse.EntryOut)
 }
 
 // Mkdir makes an object.
-func (s *server) Mkdir(_ <-chan struct{}, in *gofuse.MkdirIn, name string, out *gofuse.EntryOut) gofuse.Status {
+func (s *server) Mkdir(cancel <-chan struct{}, in *gofuse.MkdirIn, name string, out *gofuse.EntryOut) gofuse.Status {
 	dir := s.nodes.get(in.NodeId)
 	if dir == nil {
 		return errStale
 	}
-	r := s.begin(&in.InHeader)
+	r := s.begin(cancel, &in.InHeader, dir)
 	defer r.free()
 	err := dir.file.Change(&r.call, fs.Change{Op: fs.OpMake, Name: name, Mode: in.Mode & 0o777})
 	if err == nil {
@@ -56,21 +56,21 @@ func (s *server) Mkdir(_ <-chan struct{}, in *gofuse.MkdirIn, name string, out *
 }
 
 // Rmdir removes an object.
-func (s *server) Rmdir(_ <-chan struct{}, h *gofuse.InHeader, name string) gofuse.Status {
-	return s.remove(h, name, true)
+func (s *server) Rmdir(cancel <-chan struct{}, h *gofuse.InHeader, name string) gofuse.Status {
+	return s.remove(cancel, h, name, true)
 }
 
 // Unlink removes a file, where the tree has any that can be.
-func (s *server) Unlink(_ <-chan struct{}, h *gofuse.InHeader, name string) gofuse.Status {
-	return s.remove(h, name, false)
+func (s *server) Unlink(cancel <-chan struct{}, h *gofuse.InHeader, name string) gofuse.Status {
+	return s.remove(cancel, h, name, false)
 }
 
-func (s *server) remove(h *gofuse.InHeader, name string, isDir bool) gofuse.Status {
+func (s *server) remove(cancel <-chan struct{}, h *gofuse.InHeader, name string, isDir bool) gofuse.Status {
 	dir := s.nodes.get(h.NodeId)
 	if dir == nil {
 		return errStale
 	}
-	r := s.begin(h)
+	r := s.begin(cancel, h, dir)
 	defer r.free()
 	file, err := dir.file.Walk(&r.call, name)
 	if err != nil {
@@ -88,12 +88,12 @@ func (s *server) remove(h *gofuse.InHeader, name string, isDir bool) gofuse.Stat
 }
 
 // Create opens a file that came to be since the kernel looked; none is made.
-func (s *server) Create(_ <-chan struct{}, in *gofuse.CreateIn, name string, out *gofuse.CreateOut) gofuse.Status {
+func (s *server) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, out *gofuse.CreateOut) gofuse.Status {
 	dir := s.nodes.get(in.NodeId)
 	if dir == nil {
 		return errStale
 	}
-	r := s.begin(&in.InHeader)
+	r := s.begin(cancel, &in.InHeader, dir)
 	defer r.free()
 	n, err := s.enter(&r.call, dir, name, &out.EntryOut)
 	switch {
@@ -104,7 +104,7 @@ func (s *server) Create(_ <-chan struct{}, in *gofuse.CreateIn, name string, out
 	case in.Flags&syscall.O_EXCL != 0:
 		err = sys.ErrExist
 	default:
-		err = s.open(&in.InHeader, n.id, in.Flags, &out.OpenOut)
+		err = s.open(cancel, &in.InHeader, n.id, in.Flags, &out.OpenOut)
 	}
 	if err != nil {
 		s.nodes.forget(n.id, 1)

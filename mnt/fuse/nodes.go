@@ -13,11 +13,12 @@ const rootID = gofuse.FUSE_ROOT_ID
 
 // A node is a file that the kernel knows by its id.
 type node struct {
-	id   uint64
-	file fs.Node
-	own  bool          // not shared: every LOOKUP makes one
-	refs uint64        // lookups that are not forgotten, and open files; guarded by nodes.mu
-	mode atomic.Uint32 // permission bits, as last seen
+	id     uint64
+	file   fs.Node
+	remote bool          // its methods may wait for another machine
+	own    bool          // not shared: every LOOKUP makes one
+	refs   uint64        // lookups that are not forgotten, and open files; guarded by nodes.mu
+	mode   atomic.Uint32 // permission bits, as last seen
 }
 
 // nodes are the files that the kernel knows. An id is never used again, so a
@@ -31,7 +32,7 @@ type nodes struct {
 
 func (t *nodes) init(root fs.Node) {
 	t.last = rootID
-	t.byID = map[uint64]*node{rootID: {id: rootID, file: root, refs: 1}}
+	t.byID = map[uint64]*node{rootID: {id: rootID, file: root, remote: root.Qid().Remote, refs: 1}}
 	t.byPath = make(map[uint64]*node)
 }
 
@@ -73,7 +74,7 @@ func (t *nodes) add(file fs.Node, q fs.Qid) (n *node, known bool) {
 		return n, true
 	}
 	t.last++
-	n = &node{id: t.last, file: file, own: own, refs: 1}
+	n = &node{id: t.last, file: file, remote: q.Remote, own: own, refs: 1}
 	t.byID[n.id] = n
 	if !own {
 		t.byPath[q.Path] = n

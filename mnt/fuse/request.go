@@ -23,6 +23,7 @@ type request struct {
 
 	state atomic.Uint32
 	wake  chan struct{} // of capacity 1
+	stop  chan struct{} // ends watch
 }
 
 // The states of a request: its answer and its wait race for the change.
@@ -32,23 +33,48 @@ const (
 	answered
 )
 
-// begin makes a request of the process that h names.
-func (s *server) begin(h *gofuse.InHeader) *request {
-	return s.request(s.users.ByUID(h.Uid, h.Gid), h.Pid, nil, false)
+// begin makes a request to a node, of the process that h names.
+func (s *server) begin(cancel <-chan struct{}, h *gofuse.InHeader, n *node) *request {
+	r := s.request(s.users.ByUID(h.Uid, h.Gid), h.Pid, nil, false)
+	r.watch(cancel, n)
+	return r
+}
+
+// watch sees to it that what a node waits for on another machine ends when the
+// request is interrupted.
+func (r *request) watch(cancel <-chan struct{}, n *node) {
+	if !n.remote {
+		return
+	}
+	stop := make(chan struct{})
+	r.stop = stop
+	r.srv.waits.add(r)
+	go func() {
+		select {
+		case <-cancel:
+			r.call.Interrupt()
+		case <-stop:
+		}
+	}()
 }
 
 // request returns a request, ready. A read gets its data in buf.
 func (s *server) request(u *sys.User, pid uint32, buf []byte, nonblock bool) *request {
 	r := s.requests.Get().(*request)
-	r.srv, r.buf, r.n, r.err, r.lost = s, buf, 0, nil, nil
+	r.srv, r.buf, r.n, r.err, r.lost, r.stop = s, buf, 0, nil, nil, nil
 	r.state.Store(running)
 	r.call.Init(u, int(pid), r, len(buf), nonblock)
 	return r
 }
 
-// free gives a request back. One that was parked is not used again, because a
-// late canceller may still hold it.
+// free gives a request back. One that was parked or watched is not used again,
+// because a late canceller may still hold it.
 func (r *request) free() {
+	if r.stop != nil {
+		close(r.stop)
+		r.srv.waits.remove(r)
+		return
+	}
 	if !r.call.Parked() {
 		r.buf = nil
 		r.srv.requests.Put(r)
