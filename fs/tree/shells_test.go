@@ -54,6 +54,7 @@ wait $one && wait $two && echo sent`, "a\nb\nc\nsent\n"},
 	{"an interrupted writer", `
 mkdir work; echo cap 0 >work/ctl
 timeout -s INT 0.3 sh -c 'echo never >work/data' || echo interrupted
+while grep -q 'writers 1' work/status; do :; done # a mount hears of a close a little later
 grep -E '^(held|sent|writers)' work/status`, "interrupted\nheld 0\nwriters 0\nsent 0\n"},
 
 	{"an interrupted reader", `
