@@ -35,6 +35,7 @@ var rules = []rule{
 	{"fs/ninep/keys", []string{"fs", "fs/sys"}},
 	{"fs/export", []string{"fs/sys", "fs/ninep"}},
 	{"fs/ninep/bench9", []string{"fs", "fs/sys", "fs/ninep", "fs/ninep/client"}},
+	{"fs/export", []string{"fs", "fs/sys", "fs/ninep"}},
 	{"fs/fstest", []string{"fs", "fs/sys"}},
 	{"fs/tree", []string{"fs", "fs/sys", "cores", "kern/...", "sched/..."}},
 
