@@ -182,6 +182,10 @@ func (t *take) Park(cancel func()) {
 	})
 }
 
+// ParkSlow is for a source that lies on another machine, which must be asked to
+// stop: the message may be on its way. See Call.ParkSlow.
+func (t *take) ParkSlow(cancel func()) { t.c.ParkSlow(cancel) }
+
 // Write passes the message to the stream's writer.
 func (s *Messages) Write(c *Call, p []byte, _ int64) {
 	if s.write == nil {

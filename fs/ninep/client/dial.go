@@ -39,6 +39,10 @@ type Options struct {
 	MaxCalls int
 	// Timeout is how long the server may take to begin a session. Default: 10 s.
 	Timeout time.Duration
+	// Reply is how long the server may take over what a Node asks it to do,
+	// other than reads and writes, which may take as long as they like.
+	// Default: 30 s.
+	Reply time.Duration
 	// FlushWait is how long the server may take over a Tflush before the
 	// flushed call is given up, and what it may still answer is lost. Default: 5 s.
 	FlushWait time.Duration
@@ -52,6 +56,7 @@ func (o Options) withDefaults() Options {
 	o.Msize = max(o.Msize, ninep.MinMsize)
 	o.MaxCalls = min(cmp.Or(o.MaxCalls, 4096), 60000)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.Reply = cmp.Or(o.Reply, 30*time.Second)
 	o.FlushWait = cmp.Or(o.FlushWait, 5*time.Second)
 	if o.UID == nil {
 		uid := uint32(os.Getuid())
@@ -90,6 +95,13 @@ func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
 	return begin(ctx, addr, o, func(ctx context.Context) (net.Conn, error) {
 		return ninep.Dial(ctx, addr, ninep.WithTLS(o.TLS))
 	})
+}
+
+// DialBy is Dial for those who connect in a way of their own: connect is called
+// more than once if the server hangs up on a dialect. name stands for the
+// server in error texts.
+func DialBy(ctx context.Context, name string, o Options, connect func(context.Context) (net.Conn, error)) (*Client, error) {
+	return begin(ctx, name, o, connect)
 }
 
 // New begins a session on a connection, which it owns from here on.

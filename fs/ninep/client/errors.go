@@ -30,7 +30,7 @@ func remoteError(m *ninep.Msg) error {
 var facts = [...]error{
 	sys.ErrNotExist, sys.ErrPermission, sys.ErrNotOwner, sys.ErrExist, sys.ErrNotDir,
 	sys.ErrIsDir, sys.ErrNotOpen, sys.ErrNoCreate, sys.ErrNoRemove, sys.ErrNoRename,
-	sys.ErrInterrupted, sys.ErrAgain, sys.ErrTooLong, sys.ErrClosed, sys.ErrGone, sys.ErrFull,
+	sys.ErrInterrupted, sys.ErrAgain, sys.ErrTooLong, sys.ErrClosed, sys.ErrGone, sys.ErrFull, sys.ErrLoop,
 }
 
 // textOf says an errno in words: ours if we have any, else the system's.

@@ -169,6 +169,8 @@ func handle(t *testing.T) (fs.Handle, *peer) {
 		p.put(ninep.Msg{Type: ninep.Rwalk, Tag: m.Tag}) // the root's own fid
 		m = p.get(ninep.Twalk)
 		p.put(ninep.Msg{Type: ninep.Rwalk, Tag: m.Tag, Qids: []ninep.Qid{{Path: 2}}})
+		m = p.get(ninep.Tstat) // has it a size?
+		p.put(ninep.Msg{Type: ninep.Rstat, Tag: m.Tag, Stat: ninep.Stat{Qid: ninep.Qid{Path: 2}, Name: "data"}})
 		m = p.get(ninep.Twalk)
 		p.put(ninep.Msg{Type: ninep.Rwalk, Tag: m.Tag})
 		m = p.get(ninep.Topen)
@@ -186,24 +188,19 @@ func handle(t *testing.T) (fs.Handle, *peer) {
 	return h, p
 }
 
-// A front end has failed an interrupted read before the server can say what
-// became of it: a message that comes all the same is the next read's.
-func TestNodeKeepsWhatBeatsTheFlush(t *testing.T) {
+// A message that beats the flush of its read is that read's: the server has
+// given it away, and the reader may not come again.
+func TestNodeUsesWhatBeatsTheFlush(t *testing.T) {
 	h, p := handle(t)
 	first := ask(100)
 	h.Read(&first.call, -1)
 	m := p.get(ninep.Tread)
 	first.call.Interrupt()
-	if r := await(t, first.done); r.err != sys.ErrInterrupted {
-		t.Errorf("an interrupted read: %q, %v", r.text, r.err)
-	}
 	fl := p.get(ninep.Tflush)
-	p.put(read(m.Tag, "kept"))
+	p.put(read(m.Tag, "saved"))
 	p.put(ninep.Msg{Type: ninep.Rflush, Tag: fl.Tag})
-	second := ask(100)
-	h.Read(&second.call, -1)
-	if r := await(t, second.done); r.text != "kept" || r.err != nil {
-		t.Errorf("the next read: %q, %v", r.text, r.err)
+	if r := await(t, first.done); r.text != "saved" || r.err != nil {
+		t.Errorf("an interrupted read: %q, %v", r.text, r.err)
 	}
 }
 
@@ -215,13 +212,37 @@ func TestNodeReadsAgainAfterFlush(t *testing.T) {
 	h.Read(&first.call, -1)
 	p.get(ninep.Tread)
 	first.call.Interrupt()
-	await(t, first.done)
 	fl := p.get(ninep.Tflush)
 	h.Read(&second.call, -1)
 	p.put(ninep.Msg{Type: ninep.Rflush, Tag: fl.Tag})
+	if r := await(t, first.done); r.err != sys.ErrInterrupted {
+		t.Errorf("an interrupted read: %q, %v", r.text, r.err)
+	}
 	p.put(read(p.get(ninep.Tread).Tag, "m"))
 	if r := await(t, second.done); r.text != "m" || r.err != nil {
 		t.Errorf("the second read: %q, %v", r.text, r.err)
+	}
+}
+
+// A read that must not wait takes a message that is there, in any dialect.
+func TestNodeNonblock(t *testing.T) {
+	h, p := handle(t)
+	for _, tt := range []struct {
+		text string
+		err  error
+	}{{"there", nil}, {"", sys.ErrAgain}} {
+		a := ask(100)
+		a.call.Init(a.call.User(), 0, a, 100, true)
+		h.Read(&a.call, -1)
+		m := p.get(ninep.Tread)
+		fl := p.get(ninep.Tflush)
+		if tt.err == nil {
+			p.put(read(m.Tag, tt.text))
+		}
+		p.put(ninep.Msg{Type: ninep.Rflush, Tag: fl.Tag})
+		if r := await(t, a.done); r.text != tt.text || r.err != tt.err {
+			t.Errorf("%q, %v; want %q, %v", r.text, r.err, tt.text, tt.err)
+		}
 	}
 }
 

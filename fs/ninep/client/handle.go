@@ -16,15 +16,16 @@ import (
 type handle struct {
 	f      *fid
 	iounit int
-	waits  bool // writes may wait, so that they may be cancelled
+	waits  bool          // writes may wait, so that they may be cancelled
+	reply  time.Duration // how long other writes may take, once they are interrupted
 
 	mu  sync.Mutex
-	pos int64 // for reads that name no offset
+	pos int64 // for calls that name no offset
 }
 
 // newHandle returns the handle of an open fid, which it owns.
-func newHandle(f *fid, k fs.Kind, iounit int) fs.Handle {
-	h := &handle{f: f, iounit: iounit, waits: k != fs.Ctl}
+func newHandle(f *fid, k fs.Kind, iounit int, reply time.Duration) fs.Handle {
+	h := &handle{f: f, iounit: iounit, waits: k != fs.Ctl, reply: reply}
 	if k != fs.Stream {
 		return h
 	}
@@ -34,16 +35,28 @@ func newHandle(f *fid, k fs.Kind, iounit int) fs.Handle {
 			c.Fail(sys.ErrTooLong)
 			return
 		}
-		h.Write(c, p, 0)
+		h.Write(c, p, -1)
 	})
 }
 
-func (h *handle) Read(c *fs.Call, off int64) {
+// at returns the offset that a call is for; off < 0 is "the next".
+func (h *handle) at(off int64) int64 {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if off < 0 {
 		off = h.pos
 	}
-	h.mu.Unlock()
+	return off
+}
+
+func (h *handle) moved(to int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pos = to
+}
+
+func (h *handle) Read(c *fs.Call, off int64) {
+	off = h.at(off)
 	count := min(c.Count(), h.iounit)
 	m := ninep.Msg{Type: ninep.Tread, Fid: h.f.num, Offset: uint64(off), Count: uint32(count)}
 	k, err := h.f.c.try(&m, func(r *ninep.Msg, err error) {
@@ -53,9 +66,7 @@ func (h *handle) Read(c *fs.Call, off int64) {
 		case len(r.Data) > count:
 			c.Fail(badReply("Rread of %d bytes where %d were asked for", len(r.Data), count))
 		default:
-			h.mu.Lock()
-			h.pos = off + int64(len(r.Data))
-			h.mu.Unlock()
+			h.moved(off + int64(len(r.Data)))
 			c.Deliver(r.Data, nil)
 		}
 	})
@@ -82,7 +93,8 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 		p = wholeLines(p[:h.iounit])
 	}
 	sent := len(p)
-	m := ninep.Msg{Type: ninep.Twrite, Fid: h.f.num, Offset: uint64(max(off, 0)), Data: p}
+	off = h.at(off)
+	m := ninep.Msg{Type: ninep.Twrite, Fid: h.f.num, Offset: uint64(off), Data: p}
 	k, err := h.f.c.try(&m, func(r *ninep.Msg, err error) {
 		switch {
 		case err != nil:
@@ -90,6 +102,7 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 		case int64(r.Count) > int64(sent):
 			c.Fail(badReply("Rwrite of %d bytes where %d were sent", r.Count, sent))
 		default:
+			h.moved(off + int64(r.Count))
 			c.Done(int(r.Count))
 		}
 	})
@@ -101,7 +114,7 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 		if h.waits {
 			h.f.c.giveUp(k)
 		} else {
-			time.AfterFunc(nodeTime, func() { h.f.c.giveUp(k) })
+			time.AfterFunc(h.reply, func() { h.f.c.giveUp(k) })
 		}
 	})
 }
@@ -117,8 +130,7 @@ func wholeLines(p []byte) []byte {
 func (h *handle) Close() { h.f.drop() }
 
 // A stream is the source of a remote file that gives a message a read. One
-// Tread is out at a time, so that no message is asked for twice. What comes
-// for a reader that has left is kept for the next one of this open file.
+// Tread is out at a time, for the one reader that Messages has at the source.
 type stream struct {
 	f     *fid
 	count int
@@ -127,10 +139,12 @@ type stream struct {
 	pos    int64
 	out    *call // the Tread, nil if there is none
 	reader sys.Call
-	kept   [][]byte
+	kept   [][]byte // came back, for the next reader
 }
 
-// Take answers with the next message.
+// Take answers with the next message. A reader that leaves has its answer when
+// the server has forgotten the Tread, as a message may be on its way. One that
+// must not wait leaves at once: a message that is there comes before that.
 func (s *stream) Take(c sys.Call) {
 	s.mu.Lock()
 	if len(s.kept) > 0 {
@@ -140,12 +154,12 @@ func (s *stream) Take(c sys.Call) {
 		}
 		return
 	}
-	s.reader = c
-	if s.out == nil {
-		s.ask()
-	}
+	s.ask(c)
 	s.mu.Unlock()
-	c.Park(func() { s.leave(c) })
+	c.(interface{ ParkSlow(func()) }).ParkSlow(s.leave)
+	if c.Nonblock() {
+		s.leave()
+	}
 }
 
 // give hands a message to a reader, from whom it may come back. s.mu is held.
@@ -157,66 +171,45 @@ func (s *stream) give(c sys.Call, msg []byte) bool {
 	})
 }
 
-// ask sends a Tread for the reader. s.mu is held.
-func (s *stream) ask() {
+// ask sends a Tread for a reader. s.mu is held.
+func (s *stream) ask(c sys.Call) {
 	m := ninep.Msg{Type: ninep.Tread, Fid: s.f.num, Offset: uint64(s.pos), Count: uint32(s.count)}
 	k, err := s.f.c.try(&m, s.answer)
 	if err != nil {
-		s.reader.Fail(err)
-		s.reader = nil
+		c.Fail(err)
+		return
 	}
-	s.out = k
+	s.out, s.reader = k, c
 }
 
-// leave takes a reader away and has its Tread flushed.
-func (s *stream) leave(c sys.Call) {
+// leave has the Tread flushed, if one is out.
+func (s *stream) leave() {
 	s.mu.Lock()
 	k := s.out
-	if s.reader != c {
-		k = nil
-	} else {
-		s.reader = nil
-	}
 	s.mu.Unlock()
 	if k != nil {
 		s.f.c.giveUp(k)
 	}
 }
 
-// answer is reached with the reply to the Tread. If that was flushed and there
-// is a new reader meanwhile, it asks again.
+// answer is reached with the reply to the Tread.
 func (s *stream) answer(r *ninep.Msg, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.out = nil
-	if err == errFlushed {
-		if s.reader != nil {
-			s.ask()
-		}
-		return
-	}
 	c := s.reader
-	s.reader = nil
-	if err == nil && len(r.Data) > s.count {
-		err = badReply("Rread of %d bytes where %d were asked for", len(r.Data), s.count)
-	}
-	if err != nil {
-		if c != nil {
-			c.Fail(err)
+	s.out, s.reader = nil, nil
+	switch {
+	case err == errFlushed && c.Nonblock():
+		c.Fail(sys.ErrAgain)
+	case err != nil:
+		c.Fail(interrupted(err))
+	case len(r.Data) > s.count:
+		c.Fail(badReply("Rread of %d bytes where %d were asked for", len(r.Data), s.count))
+	default:
+		s.pos += int64(len(r.Data))
+		if msg := bytes.Clone(r.Data); !s.give(c, msg) && len(msg) > 0 {
+			s.kept = append(s.kept, msg)
 		}
-		return
-	}
-	s.pos += int64(len(r.Data))
-	msg := bytes.Clone(r.Data)
-	if c == nil || !s.give(c, msg) {
-		s.keep(msg)
-	}
-}
-
-// keep puts a message away that nobody took; the end of file is nothing to keep.
-func (s *stream) keep(msg []byte) {
-	if len(msg) > 0 {
-		s.kept = append(s.kept, msg)
 	}
 }
 

@@ -6,14 +6,11 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"warren/fs"
+	"warren/fs/ninep"
 	"warren/fs/sys"
 )
-
-// nodeTime bounds a call that a Node makes, as its callers cannot be cancelled.
-const nodeTime = 30 * time.Second
 
 // Node returns the root of the server's tree as a node of ours. Each user of
 // it is attached for himself, so that the server judges who may do what.
@@ -22,20 +19,47 @@ func (cl *Client) Node() fs.Node {
 	return &node{t: t, names: []string{}, qid: cl.localQid(cl.root.qid, "/")}
 }
 
+// Find returns the file that names lead to as a node, for whoever asks: to the
+// server all of them are the session's user. It is walked to when it is first
+// used, and is gone then if it is not the one with this qid (as that of a node
+// that another session with the server returned).
+func (cl *Client) Find(names []string, qid fs.Qid) fs.Node {
+	return &node{t: &tree{cl: cl, one: true}, names: names, qid: qid}
+}
+
+// Root returns the qid of the session's root.
+func (cl *Client) Root() fs.Qid { return cl.localQid(cl.root.qid, "/") }
+
 // maxUsers bounds the attachments that many users can cost.
 const maxUsers = 1024
 
 // A tree is what the nodes of one Client share: a root for each user.
 type tree struct {
 	cl    *Client
+	one   bool // all are the session's user
 	mu    sync.Mutex
 	roots map[uint32]*fid
 }
 
+// key tells the users apart. The user none has no number: on the wire, too.
+func (t *tree) key(u *sys.User) uint32 {
+	switch {
+	case t.one:
+		return 0
+	case u.None:
+		return ninep.NoUID
+	}
+	return u.UID
+}
+
 // root returns the root as a user sees it.
 func (t *tree) root(ctx context.Context, u *sys.User) (*fid, error) {
+	if t.one {
+		return t.cl.root, nil
+	}
+	key := t.key(u)
 	t.mu.Lock()
-	f, n := t.roots[u.UID], len(t.roots)
+	f, n := t.roots[key], len(t.roots)
 	t.mu.Unlock()
 	if f != nil {
 		return f, nil
@@ -43,17 +67,17 @@ func (t *tree) root(ctx context.Context, u *sys.User) (*fid, error) {
 	if n >= maxUsers {
 		return nil, sys.Errorf(syscall.EUSERS, "%s: more than %d users", t.cl.c.name, maxUsers)
 	}
-	f, err := t.cl.attach(ctx, u.Name, u.UID)
+	f, err := t.cl.attach(ctx, u.Name, key)
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if first := t.roots[u.UID]; first != nil {
+	if first := t.roots[key]; first != nil {
 		f.drop()
 		return first, nil
 	}
-	t.roots[u.UID] = f
+	t.roots[key] = f
 	return f, nil
 }
 
@@ -72,16 +96,21 @@ type node struct {
 
 func (n *node) Qid() fs.Qid { return n.qid }
 
-// nodeContext returns what bounds a call.
-func nodeContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(context.Background(), nodeTime,
-		sys.Errorf(syscall.ETIMEDOUT, "the server does not answer"))
+// context returns what bounds a call.
+func (t *tree) context(c *fs.Call) (context.Context, func()) {
+	ctx, end := c.Context(context.Background())
+	ctx, cancel := context.WithTimeoutCause(ctx, t.cl.o.Reply,
+		sys.Errorf(syscall.ETIMEDOUT, "%s: the server does not answer", t.cl.c.name))
+	return ctx, func() {
+		cancel()
+		end()
+	}
 }
 
 // fid returns the node's fid for the user who asks, held.
 func (n *node) fid(ctx context.Context, u *sys.User) (*fid, error) {
 	n.mu.Lock()
-	f := n.fids[u.UID]
+	f := n.fids[n.t.key(u)]
 	if f != nil {
 		f.hold()
 	}
@@ -111,21 +140,22 @@ func (n *node) fid(ctx context.Context, u *sys.User) (*fid, error) {
 func (n *node) keep(u *sys.User, f *fid) *fid {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if first := n.fids[u.UID]; first != nil {
+	key := n.t.key(u)
+	if first := n.fids[key]; first != nil {
 		f.drop()
 		return first.hold()
 	}
 	if n.fids == nil {
 		n.fids = make(map[uint32]*fid)
 	}
-	n.fids[u.UID] = f
+	n.fids[key] = f
 	return f.hold()
 }
 
 // with runs do with the fid of the user who asks.
 func (n *node) with(c *fs.Call, do func(ctx context.Context, f *fid) error) error {
-	ctx, cancel := nodeContext()
-	defer cancel()
+	ctx, end := n.t.context(c)
+	defer end()
 	f, err := n.fid(ctx, c.User())
 	if err == nil {
 		err = do(ctx, f)
@@ -164,6 +194,14 @@ func (n *node) Walk(c *fs.Call, name string) (child fs.Node, err error) {
 			return err
 		}
 		made := &node{t: n.t, names: names, qid: n.t.cl.localQid(to.qid, last(names))}
+		if made.qid.Kind.Waits() {
+			st, err := n.t.cl.stat(ctx, to, last(names))
+			if err != nil {
+				to.drop()
+				return err
+			}
+			made.qid = st.Qid
+		}
 		made.keep(c.User(), to).drop()
 		child = made
 		return nil
@@ -184,7 +222,7 @@ func (n *node) List(c *fs.Call, cookie uint64, yield func(fs.Stat, uint64) bool)
 func (n *node) takeDir(u *sys.User, f *fid) *dirReader {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if d := n.dir; d != nil && n.user == u.UID {
+	if d := n.dir; d != nil && n.user == n.t.key(u) {
 		n.dir = nil
 		return d
 	}
@@ -195,7 +233,7 @@ func (n *node) takeDir(u *sys.User, f *fid) *dirReader {
 func (n *node) putDir(u *sys.User, d *dirReader) {
 	n.mu.Lock()
 	old := n.dir
-	n.dir, n.user = d, u.UID
+	n.dir, n.user = d, n.t.key(u)
 	n.mu.Unlock()
 	if old != nil {
 		old.end()
@@ -229,9 +267,9 @@ func (n *node) Open(c *fs.Call, flags fs.Flags) (h fs.Handle, opened fs.Node, er
 func (n *node) opened(u *sys.User, f *fid, iounit int) (fs.Handle, fs.Node) {
 	of := n
 	if f.qid.Path != n.qid.Path {
-		of = &node{t: n.t, qid: n.t.cl.localQid(f.qid, "ctl"), fids: map[uint32]*fid{u.UID: f.hold()}}
+		of = &node{t: n.t, qid: n.t.cl.localQid(f.qid, "ctl"), fids: map[uint32]*fid{n.t.key(u): f.hold()}}
 	}
-	return newHandle(f, of.qid.Kind, iounit), of
+	return newHandle(f, of.qid.Kind, iounit, n.t.cl.o.Reply), of
 }
 
 func (n *node) Change(c *fs.Call, ch fs.Change) error {

@@ -59,7 +59,7 @@ func (cl *Client) stat(ctx context.Context, f *fid, name string) (fs.Stat, error
 // attrStat is what Rgetattr says.
 func (cl *Client) attrStat(a *ninep.Attr, qid ninep.Qid, name string) fs.Stat {
 	return fs.Stat{
-		Qid: cl.localQid(qid, name), Name: name, Mode: a.Mode & 0o777, UID: a.UID, GID: a.GID,
+		Qid: cl.sizedQid(qid, name, a.Size), Name: name, Mode: a.Mode & 0o777, UID: a.UID, GID: a.GID,
 		Size:  int64(a.Size),
 		Mtime: time.Unix(int64(a.MtimeSec), int64(a.Mtime)),
 		Atime: time.Unix(int64(a.AtimeSec), int64(a.Atime)),
@@ -69,7 +69,7 @@ func (cl *Client) attrStat(a *ninep.Attr, qid ninep.Qid, name string) fs.Stat {
 // recordStat is what a stat record says.
 func (cl *Client) recordStat(r *ninep.Stat) fs.Stat {
 	st := fs.Stat{
-		Qid: cl.localQid(r.Qid, r.Name), Name: r.Name, Mode: r.Mode & 0o777, UID: r.NUID, GID: r.NGID,
+		Qid: cl.sizedQid(r.Qid, r.Name, r.Length), Name: r.Name, Mode: r.Mode & 0o777, UID: r.NUID, GID: r.NGID,
 		Size:  int64(r.Length),
 		Mtime: time.Unix(int64(r.Mtime), 0),
 		Atime: time.Unix(int64(r.Atime), 0),
