@@ -179,6 +179,7 @@ func startBenchServer(machine string, mounted bool) (*benchServer, error) {
 		}
 	}
 	b.cmd = exec.Command(self, args...)
+	b.cmd.Args[0] = "warren" // not the name of a test binary
 	b.cmd.Stderr = os.Stderr
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {

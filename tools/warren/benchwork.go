@@ -115,6 +115,7 @@ func startEcho(with func(*exec.Cmd) error) (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd := exec.Command(self, "bench-echo")
+	cmd.Args[0] = "warren"
 	cmd.Stderr = os.Stderr
 	if err := with(cmd); err != nil {
 		return nil, err

@@ -15,8 +15,9 @@ import (
 
 func catCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "cat PATH...",
-		Short: "print files of the tree; a stream until it ends or a signal comes",
+		Use:     "cat PATH...",
+		Short:   "print files of the tree; a stream until it ends or a signal comes",
+		Example: "warren cat cores/stat",
 		Long: "Cat prints files of the tree to their end. Each read of a stream gives one\n" +
 			"message, which is printed at once; SIGINT ends the wait and takes nothing.",
 		Args:              words(1, -1),

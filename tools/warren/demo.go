@@ -30,8 +30,9 @@ const (
 
 func demoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "demo",
-		Short: "bring up a machine, count words on all its cores, leave nothing behind",
+		Use:     "demo",
+		Short:   "bring up a machine, count words on all its cores, leave nothing behind",
+		Example: "warren demo",
 		Long: "Demo starts a server of its own on a private socket, mounts its tree where FUSE\n" +
 			"is to be had, and runs a shell script that counts the words of some megabytes\n" +
 			"of source text: with a worker on each application core, which take names of\n" +

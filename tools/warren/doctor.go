@@ -19,8 +19,9 @@ import (
 
 func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "doctor [-o json]",
-		Short: "what this host can do, what is missing, and the command that mends it",
+		Use:     "doctor [-o json]",
+		Short:   "what this host can do, what is missing, and the command that mends it",
+		Example: "warren doctor",
 		Long: "Doctor looks at what a server would find on this host, as the user who calls\n" +
 			"it, and changes nothing. It prints a line a check: ok, warn for what warren can\n" +
 			"do without, FAIL for what it cannot, then what was found and what follows from\n" +

@@ -27,6 +27,7 @@ func lsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "ls [-l] [-o json] [PATH...]",
 		Short:             "list directories of the tree",
+		Example:           "warren ls -l procs",
 		ValidArgsFunction: completePaths,
 	}
 	cmd.Flags().BoolVarP(&long, "long", "l", false, "mode, owner, group, size, time and name")

@@ -13,6 +13,7 @@ func mkdirCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "mkdir PATH...",
 		Short:             "make named objects: processes, channels",
+		Example:           "warren mkdir procs/db chans/work",
 		Args:              words(1, -1),
 		ValidArgsFunction: completePaths,
 		RunE: func(cmd *cobra.Command, args []string) error {

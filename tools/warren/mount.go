@@ -13,8 +13,9 @@ func mountCommand() *cobra.Command {
 	var o fuse.Options
 	var streams []string
 	cmd := &cobra.Command{
-		Use:   "mount [-allow-other] [-stream NAME]... ADDR DIR",
-		Short: "mount a 9P server's tree through FUSE, until SIGTERM or SIGINT",
+		Use:     "mount [-allow-other] [-stream NAME]... ADDR DIR",
+		Short:   "mount a 9P server's tree through FUSE, until SIGTERM or SIGINT",
+		Example: "warren mount unix!/run/warren.sock /mnt",
 		Long: "Mount mounts the tree of any 9P server on an empty directory and stays in the\n" +
 			"foreground. SIGTERM, SIGINT and umount end it and leave nothing behind; so\n" +
 			"does the end of the server, which is an error.",

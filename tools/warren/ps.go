@@ -23,6 +23,7 @@ func psCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "ps [-o json]",
 		Short:             "list the processes of the machine",
+		Example:           "warren ps -o json",
 		Args:              words(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

@@ -12,6 +12,7 @@ func rmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "rm PATH...",
 		Short:             "remove idle objects with all their files",
+		Example:           "warren rm procs/db chans/work",
 		Args:              words(1, -1),
 		ValidArgsFunction: completePaths,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -38,8 +38,9 @@ type runOptions struct {
 func runCommand() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:   "run [-c N|MIN..MAX] [-class CLASS] [-on SET] [-gang] [-now] [-name NAME] [-keep] -- PROG [ARG...]",
-		Short: "run a program on cores of the machine",
+		Use:     "run [-c N|MIN..MAX] [-class CLASS] [-on SET] [-gang] [-now] [-name NAME] [-keep] -- PROG [ARG...]",
+		Short:   "run a program on cores of the machine",
+		Example: "warren run -c 2 -class exclusive -- sh -c 'echo I am on $WARREN_CORES'",
 		Long: "Run makes a process of the tree, starts a program in it with this environment\n" +
 			"and folder, and is its terminal: standard input, output and error and the\n" +
 			"signals INT TERM HUP QUIT TSTP CONT USR1 USR2 pass through. It waits for the\n" +

@@ -8,9 +8,10 @@ import (
 
 func umountCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "umount DIR",
-		Short: "take a mount away, also that of a server that was killed",
-		Args:  words(1, 1),
+		Use:     "umount DIR",
+		Short:   "take a mount away, also that of a server that was killed",
+		Example: "warren umount /mnt",
+		Args:    words(1, 1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},

@@ -17,8 +17,9 @@ import (
 
 func writeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "write PATH [TEXT...]",
-		Short: "write words, or standard input, to a file of the tree",
+		Use:     "write PATH [TEXT...]",
+		Short:   "write words, or standard input, to a file of the tree",
+		Example: "warren write sched/ctl policy spread",
 		Long: "Write writes the words with blanks between them and a newline at the end, as\n" +
 			"one write: one command of a ctl file, one message of a channel. Without words\n" +
 			"it writes standard input: as one write to the end of it, but for files named\n" +
