@@ -16,6 +16,11 @@
 // nothing else: any caught signal sends one. Handles are closed on RELEASE,
 // not on FLUSH, which comes with every close of a duplicate.
 //
+// A file without a size shows one page, as in sysfs: the kernel tells who
+// splices a file of size 0 that it is empty, without asking here. Splicing is
+// then refused, so that busybox's cat reads as others do; and who seeks to the
+// end gets the length of the snapshot.
+//
 // The kernel remembers fixed names for nameTime, but only in directories that
 // all may search: it does not check permissions itself, so in others every
 // walk must come here.

@@ -23,11 +23,17 @@ func need(t testing.TB) {
 		return
 	}
 	if _, err := helper(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		skip(t, err.Error())
 	}
+}
+
+// skip skips a test, but not where the tests run for the record.
+func skip(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }
 
 // needRoot skips a test that acts as several users.
@@ -35,7 +41,7 @@ func needRoot(t testing.TB) {
 	t.Helper()
 	need(t)
 	if os.Geteuid() != 0 {
-		t.Skip("only root can act as another user")
+		skip(t, "only root can act as another user")
 	}
 }
 

@@ -179,28 +179,26 @@ func probe(path string) error {
 	}
 }
 
-// attach makes the mount and returns the kernel's end of the connection.
+// attach makes the mount and returns the kernel's end of the connection. Root
+// who may not mount, in a container, tries as others do.
 func attach(dir string, allowOther bool) (dev int, err error) {
-	if os.Geteuid() == 0 {
-		dev, err = mountDirect(dir)
-		if err == nil || err == syscall.ENODEV {
-			return dev, attachError(dir, err)
+	isRoot := os.Geteuid() == 0
+	if isRoot {
+		if dev, err = mountDirect(dir); err == nil {
+			return dev, nil
 		}
 	}
-	dev, helperErr := mountHelper(dir, allowOther)
-	if helperErr != nil && err == nil {
+	dev, helperErr := mountHelper(dir, allowOther || isRoot)
+	if helperErr == nil {
+		return dev, nil
+	}
+	if err == nil {
 		err = helperErr
 	}
-	if helperErr != nil {
-		return -1, attachError(dir, err)
-	}
-	return dev, nil
+	return -1, attachError(dir, err)
 }
 
 func attachError(dir string, err error) error {
-	if err == nil {
-		return nil
-	}
 	return sys.Errorf(sys.Errno(err), "mount: %s: %v (warren doctor tells what is missing)", dir, err)
 }
 
