@@ -40,6 +40,11 @@ func (c *exchange) attach() error {
 		return err
 	}
 	f.att.root, f.half = f.qid, false
+	if v9fs && c.dialect == Classic {
+		c.mu.Lock()
+		c.numeric = true
+		c.mu.Unlock()
+	}
 	c.r.Qid = wireQid(f.qid)
 	return nil
 }

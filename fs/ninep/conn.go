@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -43,6 +44,7 @@ type conn struct {
 	lost     []lost     // replies in out or being written, in order
 	dialect  Dialect    // set with the turn, while nothing is parked
 	msize    uint32     // so, too
+	numeric  bool       // the client knows 9P2000 errors by the texts of errno only
 	calls    map[uint16]*request
 	parked   int
 	away     int  // of these, the exchanges that wait for another machine
@@ -261,12 +263,22 @@ func (c *conn) kick() {
 // appendError appends the dialect's error reply. c.mu is held.
 func (c *conn) appendError(tag uint16, err error) {
 	text, errno := fs.ErrText(err)
+	if c.numeric {
+		text = linuxText(errno)
+	}
 	text = text[:min(len(text), int(c.msize)-ReadSize-4)]
 	m := Msg{Type: Rerror, Tag: tag, Ename: text, Errno: errno}
 	if c.dialect == DotL {
 		m.Type = Rlerror
 	}
 	c.out, _ = Append(c.out, c.dialect, &m) // both types are always possible
+}
+
+// linuxText is the text from which Linux's client for 9P2000 makes an errno: the
+// C library's. It takes any other for ESERVERFAULT.
+func linuxText(errno uint32) string {
+	text := syscall.Errno(errno).Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // end cancels all that is parked, clunks all fids, and gives back the messages

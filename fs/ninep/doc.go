@@ -38,4 +38,7 @@
 // name has the option v9fs (aname=v9fs, aname=/chans,v9fs). A client that reads
 // into one buffer until it is full, as Go's io.ReadAll does, looks the same: on
 // a stream it finds an end after each message; it should use 9P2000.
+//
+// In 9P2000 that option makes error texts those of errno as well: the kernel
+// understands no others, and makes ESERVERFAULT of them.
 package ninep

@@ -161,7 +161,7 @@ func (c *exchange) negotiate() error {
 	c.abort()
 	d, ok := dialectOf(c.m.Version)
 	c.mu.Lock()
-	c.dialect, c.msize = d, min(c.m.Msize, or(c.srv.Msize, MaxMsize))
+	c.dialect, c.msize, c.numeric = d, min(c.m.Msize, or(c.srv.Msize, MaxMsize)), false
 	c.mu.Unlock()
 	c.dec.Dialect, c.version = d, ok
 	c.r.Msize, c.r.Version = c.msize, "unknown"
