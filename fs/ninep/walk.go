@@ -46,8 +46,9 @@ func (c *exchange) walkSelf(f *fid) error {
 }
 
 // steps walks c.m.Names from f and puts the qids into c.r. An error at the
-// first name is one; at a later name it ends the walk. The node at the end of
-// a whole walk is the caller's, unless it is f's own.
+// first name is one; at a later name it ends the walk, unless it is another
+// machine's: clients take a walk that ends early for a file that is not there.
+// The node at the end of a whole walk is the caller's, unless it is f's own.
 func (c *exchange) steps(f *fid) (fs.Node, error) {
 	c.r.Qids = c.r.Qids[:0]
 	at, qid := f.node, f.qid
@@ -57,7 +58,7 @@ func (c *exchange) steps(f *fid) (fs.Node, error) {
 			at.Release()
 		}
 		if err != nil {
-			if i > 0 {
+			if i > 0 && (!qid.Remote || aboutName(err)) {
 				err = nil
 			}
 			return nil, err
@@ -71,6 +72,15 @@ func (c *exchange) steps(f *fid) (fs.Node, error) {
 		c.r.Qids = append(c.r.Qids, wireQid(qid))
 	}
 	return at, nil
+}
+
+// aboutName reports whether a walk failed for the name, not for the way there.
+func aboutName(err error) bool {
+	switch sys.Errno(err) {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM:
+		return true
+	}
+	return false
 }
 
 // step walks one name from a node. ".." at the attachment's root stays there.
