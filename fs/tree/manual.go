@@ -39,7 +39,10 @@ var topics = []topic{
 // bugs is where the tree does what a rule of the contract does not say.
 var bugs = []string{
 	"grep -r by the owner opens every file: it takes messages from channels and waits at streams.",
-	"select(2) and poll(2) say that every file of a mount is always ready.",
+	"select(2) and poll(2) say that every file of a mount is always ready. O_NONBLOCK counts when it is given to open(2); set later it changes nothing.",
+	"On a mount, files other than logs show a size of 4096, whatever they hold, as programs that splice take a file of size 0 for empty. Over 9P the size is 0.",
+	"Where the kernel is older than 6.16, a chmod that takes rights to a directory away may take ten seconds to be seen through a mount by those who were there before.",
+	"close(2) on a mount returns before the server has heard of it.",
 	"Lending of provisioned cores and revocation with grace are not there yet: a provisioned core is kept for its holder, and grace and quantum are settings that nothing reads.",
 	"The class quiet claims cores as exclusive does. The tier in status says what the cores really are.",
 	"srv/ and chans/NAME/shm are not there yet.",
