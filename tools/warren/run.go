@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -290,16 +289,28 @@ func (r *run) pass(ctx context.Context, sigs <-chan os.Signal) (stop func()) {
 	return func() { close(quit) }
 }
 
-// signal gives the program a signal. One that stops it stops us too, so that
-// the shell's job control sees it.
+// signal gives the program a signal. The stop of a terminal means nothing to a
+// program in a session of its own, so it is stopped by the tree, and then us,
+// so that the shell's job control sees it. Refusals are of one that has ended:
+// the wait tells.
 func (r *run) signal(ctx context.Context, s syscall.Signal) {
-	line := fmt.Sprintf("kill %d\n", int(s))
-	if _, err := r.ctl.WriteContext(ctx, []byte(line)); err != nil {
-		return // it has ended: the wait says so
+	switch s {
+	case syscall.SIGTSTP:
+		_ = r.do(ctx, "stop")
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		return
+	case syscall.SIGCONT:
+		if r.do(ctx, "cont") == nil {
+			return
+		}
 	}
-	if s == syscall.SIGTSTP {
-		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-	}
+	_ = r.do(ctx, "kill "+strconv.Itoa(int(s)))
+}
+
+// do writes one command.
+func (r *run) do(ctx context.Context, command string) error {
+	_, err := r.ctl.WriteContext(ctx, []byte(command+"\n"))
+	return err
 }
 
 // waitStatus reads the record of the program's end.
