@@ -139,7 +139,7 @@ func (c *exchange) linux(f *fid) error {
 }
 
 const (
-	fsMagic   = 0x01021997 // V9FS_MAGIC of Linux
+	fsMagic   = 0x65735546 // FUSE_SUPER_MAGIC, as on a FUSE mount of the tree: GNU tail -f never polls what says V9FS_MAGIC
 	blockSize = 4096
 	lockNone  = 2 // F_UNLCK: nobody is in the way
 )
