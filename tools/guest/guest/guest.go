@@ -43,7 +43,7 @@ type Options struct {
 	QEMU    []string // more arguments of QEMU
 
 	Files    map[string][]byte // more files by path in the guest; all may be executed
-	Programs []string          // programs of the host, which are copied with their shared libraries to the same path
+	Programs []string          // programs of the host, which are copied with their shared libraries to the same path; sh is dash if that is among them, else busybox
 
 	// Ports are virtio-serial ports: by name the path of a unix socket of
 	// the host that somebody listens at, of 107 bytes at most.

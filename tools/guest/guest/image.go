@@ -149,7 +149,8 @@ func (im *image) addPrograms(names []string) error {
 }
 
 // addBusybox adds busybox under all its names that are not taken: as the
-// last it leaves those to the host's programs.
+// last it leaves those to the host's programs. Its shell prefers what is in
+// busybox to what is on the path, so sh is rather dash where that is in the image.
 func (im *image) addBusybox(ctx context.Context) error {
 	if err := im.addPrograms([]string{"busybox"}); err != nil {
 		return err
@@ -161,6 +162,9 @@ func (im *image) addBusybox(ctx context.Context) error {
 	list, err := exec.CommandContext(ctx, file, "--list").Output()
 	if err != nil {
 		return err
+	}
+	if dash, err := findProgram("dash"); err == nil && im.have[strings.TrimPrefix(dash, "/")] {
+		im.add(cpio.Symlink("bin/sh", dash))
 	}
 	for name := range strings.FieldsSeq(string(list)) {
 		if !im.have["usr/bin/"+name] {

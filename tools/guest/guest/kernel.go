@@ -2,7 +2,9 @@ package guest
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +47,9 @@ func findKernel() (kernel, error) {
 		slices.Reverse(images)
 		for _, image := range images {
 			k := kernel{version: strings.TrimPrefix(filepath.Base(image), "vmlinuz-"), image: image}
+			if plain := filepath.Join(filepath.Dir(image), "vmlinux-"+k.version); readable(plain) {
+				k.image = plain
+			}
 			for _, lib := range []string{"lib", "usr/lib"} {
 				k.modules = filepath.Join(root, lib, "modules", k.version)
 				if readable(k.image) && readable(filepath.Join(k.modules, "kernel")) {
@@ -100,6 +105,9 @@ func Fetch(ctx context.Context) error {
 	if err := unpack(ctx, packages[0], dir); err != nil {
 		return err
 	}
+	if err := decompress(ctx, filepath.Join(dir, "boot")); err != nil {
+		return err
+	}
 	// The image comes last: a kernel is there when its image is.
 	for _, part := range []string{"lib/modules", "usr/lib/modules", "boot"} {
 		if err := moveAll(filepath.Join(dir, part), filepath.Join(cache, part)); err != nil {
@@ -140,6 +148,33 @@ func unpack(ctx context.Context, deb, dir string) error {
 		pipe.Close()
 	}
 	return errors.Join(err, cmd.Wait())
+}
+
+// decompress puts the kernel itself, an ELF file that QEMU can enter as well,
+// beside its compressed image: xz takes seconds in software emulation.
+// Kernels that are compressed otherwise stay as they are.
+func decompress(ctx context.Context, dir string) error {
+	images, _ := filepath.Glob(filepath.Join(dir, "vmlinuz-*"))
+	for _, image := range images {
+		content, err := os.ReadFile(image)
+		if err != nil {
+			return err
+		}
+		at := bytes.Index(content, []byte("\xfd7zXZ\x00"))
+		if at < 0 {
+			continue
+		}
+		cmd := exec.CommandContext(ctx, "xz", "-dc", "--single-stream")
+		cmd.Stdin = bytes.NewReader(content[at:])
+		plain, err := cmd.Output()
+		if err != nil || !bytes.HasPrefix(plain, []byte(elf.ELFMAG)) {
+			continue
+		}
+		if err := os.WriteFile(strings.Replace(image, "vmlinuz-", "vmlinux-", 1), plain, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func untar(r *tar.Reader, dir string) error {

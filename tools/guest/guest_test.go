@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"warren/tools/guest/guest"
+)
+
+// userland is what guests take along of this machine.
+var userland = []string{"bash", "dash", "cat", "dd", "env", "flock", "head", "setpriv", "stat", "tail"}
+
+// needGuest skips a test where no guest can be run; in CI that is a failure.
+func needGuest(t *testing.T) {
+	t.Helper()
+	err := guest.Missing()
+	switch {
+	case err == nil && !testing.Short():
+	case err != nil && os.Getenv("CI") == "true":
+		t.Fatal(err)
+	case err != nil:
+		t.Skip(err)
+	default:
+		t.Skip("starts virtual machines: not with -short")
+	}
+}
+
+// scripts returns the files of testdata under /t in the guest.
+func scripts(t *testing.T) map[string][]byte {
+	t.Helper()
+	names, err := filepath.Glob("testdata/*.sh")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	files := map[string][]byte{}
+	for _, name := range names {
+		if files["/t/"+filepath.Base(name)], err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// runReports runs a guest whose script reports as testdata/lib.sh says: each
+// report is a subtest. What the guest said besides is returned.
+func runReports(t *testing.T, o guest.Options) string {
+	t.Helper()
+	needGuest(t)
+	o.Files, o.Programs = scripts(t), userland
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	r, err := guest.Run(ctx, o)
+	t.Logf("%.1f s to the script, %.1f s in all", r.Boot.Seconds(), r.Total.Seconds())
+	reports, rest := parseReports(r.Output)
+	for _, p := range reports {
+		t.Run(p.name, func(t *testing.T) {
+			t.Logf("%s s\n%s", p.seconds, p.text)
+			if p.status != "0" {
+				t.Errorf("exit status %s", p.status)
+			}
+		})
+	}
+	if err != nil || r.Status != 0 || len(reports) == 0 {
+		t.Errorf("exit status %d, %d reports: %v; besides the guest said:\n%s", r.Status, len(reports), err, rest)
+	}
+	return rest
+}
+
+// A report is how one command in a guest went.
+type report struct{ name, status, seconds, text string }
+
+func parseReports(output string) (reports []report, rest string) {
+	lines := bufio.NewScanner(strings.NewReader(output))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		if head, ok := strings.CutPrefix(line, "== "); ok {
+			f := append(strings.Fields(head), "?", "?", "?")
+			reports = append(reports, report{name: f[0], status: f[1], seconds: f[2]})
+		} else if text, ok := strings.CutPrefix(line, "\t"); ok && len(reports) > 0 {
+			reports[len(reports)-1].text += text + "\n"
+		} else {
+			rest += line + "\n"
+		}
+	}
+	return reports, rest
+}
+
+// TestMounts mounts the guest's tree and the host's in every way that Linux
+// has, and makes the same checks on each mount.
+func TestMounts(t *testing.T) {
+	needGuest(t)
+	runReports(t, guest.Options{
+		Script: ". /t/mounts.sh", CPUs: 4, Nodes: 1,
+		Ports: map[string]string{"warren": hostServer(t)},
+	})
+}
+
+// hostServer starts warren on this machine and returns its socket.
+func hostServer(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := guest.Build(t.Context(), dir, "warren/tools/warren"); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "sock")
+	cmd := exec.Command(filepath.Join(dir, "warren"), "serve", "-machine", "host,cores=8", "-state", filepath.Join(dir, "state"), "-listen", "unix!"+socket)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		halt := exec.Command(cmd.Path, "-addr", "unix!"+socket, "write", "ctl", "halt")
+		if out, err := halt.CombinedOutput(); err != nil {
+			t.Errorf("halt: %v: %s", err, out)
+			_ = cmd.Process.Kill()
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the host's server: %v", err)
+		}
+	})
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "ready") {
+			return socket
+		}
+	}
+	t.Fatal("the host's server did not get ready")
+	return ""
+}
