@@ -1,6 +1,7 @@
 package ninep
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 
@@ -23,24 +24,27 @@ func (c *exchange) attach() error {
 	if err != nil {
 		return err
 	}
-	path, v9fs, err := parseAname(c.m.Aname)
+	wish, err := parseAname(c.m.Aname)
 	if err != nil {
+		return err
+	}
+	if user, err = c.from(user, wish.via); err != nil {
 		return err
 	}
 	f, err := c.fids.make(c.m.Fid)
 	if err != nil {
 		return err
 	}
-	f.att = &attachment{user: user, v9fs: v9fs || c.dialect == DotL, root: c.root.qid}
+	f.att = &attachment{user: user, v9fs: wish.v9fs || c.dialect == DotL, root: c.root.qid}
 	f.share(c.root)
 	f.half = true
 	c.fids.put(f)
-	if err := c.descend(f, path); err != nil {
+	if err := c.descend(f, wish.path); err != nil {
 		c.discard(f)
 		return err
 	}
 	f.att.root, f.half = f.qid, false
-	if v9fs && c.dialect == Classic {
+	if wish.v9fs && c.dialect == Classic {
 		c.mu.Lock()
 		c.numeric = true
 		c.mu.Unlock()
@@ -69,19 +73,47 @@ func (c *exchange) descend(f *fid, path string) error {
 	return nil
 }
 
-// parseAname takes an attach name apart: a path, and options after commas.
-func parseAname(aname string) (path string, v9fs bool, err error) {
+// A wish is what an attach name asks for: a path, and options after commas.
+type wish struct {
+	path string
+	v9fs bool
+	via  []string // the servers that the request comes through, the first first
+}
+
+func parseAname(aname string) (w wish, err error) {
 	for i, word := range strings.Split(aname, ",") {
+		via, isVia := strings.CutPrefix(word, "via=")
 		switch {
 		case word == "v9fs":
-			v9fs = true
+			w.v9fs = true
+		case isVia:
+			w.via = strings.Split(via, "+")
 		case i == 0:
-			path = word
+			w.path = word
 		default:
-			return "", false, sys.Errorf(syscall.EINVAL, "attach: unknown option %q (v9fs?)", word)
+			return w, sys.Errorf(syscall.EINVAL, "attach: unknown option %q (v9fs?)", word)
 		}
 	}
-	return path, v9fs, nil
+	return w, nil
+}
+
+// maxVia is how many servers a request may come through.
+const maxVia = 8
+
+// from notes the servers that ask on behalf of a user, so that no way through
+// them leads back to one of them: not to us, for a start.
+func (c *exchange) from(u *sys.User, via []string) (*sys.User, error) {
+	switch {
+	case len(via) == 0:
+		return u, nil
+	case len(via) > maxVia:
+		return nil, sys.Errorf(syscall.ELOOP, "attach: more than %d servers in a row", maxVia)
+	case c.srv.ID != "" && slices.Contains(via, c.srv.ID):
+		return nil, sys.ErrLoop
+	}
+	from := *u
+	from.Via = via
+	return &from, nil
 }
 
 // who returns the user that an attach is for. What the client claims may only
@@ -102,7 +134,7 @@ func (c *exchange) who() (*sys.User, error) {
 		return c.numbered(peer, c.m.NUname)
 	case c.m.Uname == "" || c.m.Uname == peer.Name:
 		return peer, nil
-	case peer.Root() && c.m.Uname == "none":
+	case c.m.Uname == "none":
 		return sys.Nobody(), nil
 	case peer.Root():
 		return c.srv.Users.ByName(c.m.Uname)

@@ -19,6 +19,10 @@ type Server struct {
 	// Insecure believes the name that a client without an identity claims.
 	Insecure bool
 	Log      *slog.Logger // nil: silent; level debug has every message
+	// ID is the server's among others, of letters and digits: an attach that
+	// names it as one that the request came through (aname=PATH,via=ID+ID) is
+	// a loop, and fails with sys.ErrLoop. It may be empty.
+	ID string
 
 	Msize    uint32        // the greatest message, bytes; default MaxMsize
 	MaxConns int           // connections, see Gate; default 16384

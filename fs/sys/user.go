@@ -17,6 +17,9 @@ type User struct {
 	Groups   []uint32 // supplementary
 	Name     string
 	None     bool // no identity: may read world-readable Text files and nothing else
+	// Via are the servers, by their ids, that passed the user's request on to
+	// this one, the first first.
+	Via []string
 }
 
 // Nobody returns the user none.
