@@ -60,7 +60,7 @@ func (c *exchange) wstat(f *fid) error {
 		ch.Set, ch.Mode = ch.Set|fs.SetMode, w.Mode&0o777
 	}
 	if w.Length != 1<<64-1 {
-		ch.Set |= fs.SetSize
+		ch.Set, ch.Size = ch.Set|fs.SetSize, int64(w.Length)
 	}
 	if w.Mtime != NoUID || w.Atime != NoUID {
 		ch.Set |= fs.SetTime
@@ -152,7 +152,7 @@ func linuxTime(t time.Time) (sec, nsec uint64) {
 // setattr carries out a Tsetattr.
 func (c *exchange) setattr(f *fid) error {
 	w := &c.m.Set
-	ch := fs.Change{Op: fs.OpSet, Mode: w.Mode & 0o777, UID: w.UID, GID: w.GID}
+	ch := fs.Change{Op: fs.OpSet, Mode: w.Mode & 0o777, UID: w.UID, GID: w.GID, Size: int64(w.Size)}
 	for _, bit := range [...]struct {
 		linux uint32
 		set   fs.SetMask

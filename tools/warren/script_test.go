@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("WARREN_ADDR", "unix!"+filepath.Join(env.WorkDir, "sock"))
 			env.Setenv("XDG_RUNTIME_DIR", "")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // there are many short programs
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
