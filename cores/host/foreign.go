@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -49,12 +50,26 @@ func (d *Driver) Foreign(ids []cores.ID) []string {
 		}
 	}
 	var out []string
-	for _, t := range f.busy {
+	for _, t := range perProcess(f.busy) {
 		if id, ok := onCPU[t.cpu]; ok {
 			out = append(out, fmt.Sprintf("pid %d %q %d permille on core %d", t.pid, t.comm, t.permille, id))
 		}
 	}
 	return out
+}
+
+// perProcess adds the threads up that a process has on a CPU.
+func perProcess(threads []busyTask) []busyTask {
+	var sums []busyTask
+	for _, t := range threads {
+		i := slices.IndexFunc(sums, func(s busyTask) bool { return s.pid == t.pid && s.cpu == t.cpu })
+		if i < 0 {
+			sums = append(sums, t)
+			continue
+		}
+		sums[i].permille = min(sums[i].permille+t.permille, 1000)
+	}
+	return sums
 }
 
 // scan looks at all processes, and at the threads of those that are busy. f.mu is held.

@@ -21,7 +21,7 @@ var topics = []topic{
 		"ctl: see below. Walking, listing and looking at attributes has no side effects: only open, read and write act."},
 	{"Control files", "Each line written to a ctl is a command: words separated by blanks, quoted as in rc(1). The offset, truncation and append flags are ignored. A write of " +
 		"several lines is first checked whole, and nothing is done if a line is malformed; then the lines run in order, and a failure at a later line ends the write " +
-		"short, so that the writer's next write gets the error. Blank lines and lines that begin with # are skipped. No command waits for what others must do. Reading a ctl prints the settings as commands: " +
+		"short, so that the writer's next write gets the error. Blank lines and lines that begin with # are skipped. (bash's own echo and printf make a write of each line, so that each is checked by itself: cat saved >ctl is one write.) No command waits for what others must do. Reading a ctl prints the settings as commands: " +
 		"cat ctl >saved; cat saved >ctl."},
 	{"Errors", "A command that fails changes nothing and says what is wrong and what would be right. Where only a number reaches the caller (FUSE, 9P2000.L), the file " +
 		"errors at the root holds the texts of the last 100 errors of each user."},
@@ -42,6 +42,7 @@ var bugs = []string{
 	"select(2) and poll(2) say that every file of a mount is always ready. O_NONBLOCK counts when it is given to open(2); set later it changes nothing.",
 	"On a mount, files other than logs show a size of 4096, whatever they hold, as programs that splice take a file of size 0 for empty. Over 9P the size is 0.",
 	"Where the kernel is older than 6.16, a chmod that takes rights to a directory away may take ten seconds to be seen through a mount by those who were there before.",
+	"A program that seeks back over what it read too much, as head -1 does, says so on a stream and fails, though it has printed its line: use read, or dd count=1.",
 	"close(2) on a mount returns before the server has heard of it.",
 	"Lending of provisioned cores and revocation with grace are not there yet: a provisioned core is kept for its holder, and grace and quantum are settings that nothing reads.",
 	"The class quiet claims cores as exclusive does. The tier in status says what the cores really are.",

@@ -71,7 +71,7 @@ func procSettings() []fs.Verb[*mcp.Proc] {
 			},
 		},
 		{
-			Name: "near", Args: "CORE|any", Doc: "As near to this core as can be.",
+			Name: "near", Args: "CORE|any", Doc: "As near to this core as can be: for the cores that it gets from now on.",
 			Parse: parseNumber("core", func(p *mcp.Proc, n int) error { return p.SetNear(cores.ID(n)) }),
 			Dump:  func(p *mcp.Proc) []string { return []string{numberText(int(p.Request().Near))} },
 		},

@@ -155,7 +155,7 @@ func (ch *Chan) Keep() {
 	ch.kept = true
 }
 
-// Close ends the channel: writers, also those that wait, get ErrClosed;
+// Close ends the channel: writers, also those that wait, get EPIPE;
 // readers get what was accepted, then end of file.
 func (ch *Chan) Close() {
 	ch.mu.Lock()
@@ -174,9 +174,14 @@ func (ch *Chan) close() {
 	ch.closed = true
 	for e := ch.writers.head; e != nil; e = ch.writers.head {
 		ch.writers.remove(e)
-		e.T.giveUp(sys.ErrClosed)
+		e.T.giveUp(ch.refusal())
 	}
 	ch.pump()
+}
+
+// refusal is what a writer of a closed channel is told.
+func (ch *Chan) refusal() error {
+	return sys.Errorf(syscall.EPIPE, "chan %s is closed: it takes no more messages", ch.meta.Name)
 }
 
 // users says who has the channel open.

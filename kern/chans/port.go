@@ -141,7 +141,7 @@ func (p *Port) Put(c sys.Call, data []byte) {
 	ch.mu.Lock()
 	err := p.cannot(p.write)
 	if err == nil && ch.closed {
-		err = sys.ErrClosed
+		err = ch.refusal()
 	}
 	if err == nil {
 		err = p.tooLong(data)
