@@ -7,22 +7,25 @@ import (
 	"warren/fs/sys"
 )
 
-// Quote returns a word as rc(1) would have it: in single quotes, with quotes
-// doubled, if it is empty or holds anything that would end a word.
-func Quote(word string) string { return string(AppendQuoted(nil, word)) }
+// Quote returns a word as a command has it: in single quotes, with quotes
+// doubled, as in rc(1), if it is empty or holds anything that would end a word.
+// Words takes it apart again, to the byte.
+func Quote(word string) string { return string(appendQuoted(nil, word, false)) }
 
-// AppendQuoted appends what Quote returns. Newlines, which would end the
-// record, become blanks.
-func AppendQuoted(b []byte, word string) []byte {
+// AppendQuoted appends a word as a record has it: as Quote does, but with
+// blanks for newlines, which would end the record.
+func AppendQuoted(b []byte, word string) []byte { return appendQuoted(b, word, true) }
+
+func appendQuoted(b []byte, word string, record bool) []byte {
 	if word != "" && !strings.ContainsAny(word, " \t\r\n'#") {
 		return append(b, word...)
 	}
 	b = append(b, '\'')
 	for i := range len(word) {
-		switch ch := word[i]; ch {
-		case '\'':
+		switch ch := word[i]; {
+		case ch == '\'':
 			b = append(b, '\'', '\'')
-		case '\n', '\r':
+		case record && (ch == '\n' || ch == '\r'):
 			b = append(b, ' ')
 		default:
 			b = append(b, ch)

@@ -94,9 +94,13 @@ type patient struct {
 }
 
 func thisPatient() *patient {
+	socket := strings.TrimPrefix(defaultSocket(), "unix!")
+	if socket == "" { // XDG_RUNTIME_DIR is not set: this is where it would be
+		socket = fmt.Sprintf("/run/user/%d/warren.sock", os.Geteuid())
+	}
 	return &patient{
 		root: "/", euid: os.Geteuid(), find: exec.LookPath,
-		socket: strings.TrimPrefix(defaultSocket(), "unix!"), state: defaultState(),
+		socket: socket, state: defaultState(),
 		pidfd: func() error {
 			fd, err := unix.PidfdOpen(os.Getpid(), 0)
 			if err == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -40,7 +41,7 @@ func serveCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&machine, "machine", "host", "what to serve: host (this machine's cores), or host,cores=N (N slots laid over them)")
-	f.StringArrayVar(&o.listen, "listen", nil, "address to listen at, as often as wanted (default "+defaultSocket()+")")
+	f.StringArrayVar(&o.listen, "listen", nil, "address to listen at, as often as wanted (default unix!/run/warren.sock; for others than root, warren.sock in $XDG_RUNTIME_DIR)")
 	f.StringVar(&o.mount, "mount", "", "directory to mount the tree at")
 	f.StringVar(&o.state, "state", defaultState(), "directory for the output of programs, and for what must outlive the server")
 	f.StringVar(&o.only, "cores", "", "the cores to use; no others are touched (default all)")
@@ -51,6 +52,9 @@ func serveCommand() *cobra.Command {
 
 func serve(o serverOptions) error {
 	if len(o.listen) == 0 {
+		if defaultSocket() == "" {
+			return errors.New("where to listen? give -listen unix!PATH, as XDG_RUNTIME_DIR is not set")
+		}
 		o.listen = []string{defaultSocket()}
 	}
 	ctx, stop := interruptible()
@@ -68,7 +72,8 @@ func serve(o serverOptions) error {
 	return s.stop()
 }
 
-// defaultSocket is where a server listens that was not told otherwise.
+// defaultSocket is where a server listens that was not told otherwise, and
+// where clients look for it; "" if there is no such place.
 func defaultSocket() string {
 	if os.Geteuid() == 0 {
 		return "unix!" + systemSocket
@@ -76,7 +81,7 @@ func defaultSocket() string {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		return "unix!" + filepath.Join(dir, "warren.sock")
 	}
-	return fmt.Sprintf("unix!/tmp/warren-%d.sock", os.Geteuid())
+	return ""
 }
 
 // defaultState is where a server keeps its state that was not told otherwise.
