@@ -29,7 +29,7 @@ func setAttr(a *gofuse.Attr, st *fs.Stat) {
 	const block = 512 // of st_blocks, bytes
 	a.Ino = st.Qid.Path
 	a.Size = uint64(st.Size)
-	if k := st.Qid.Kind; k == fs.Text || k.Waits() {
+	if k := st.Qid.Kind; st.Size == 0 && (k == fs.Text || k.Waits()) {
 		a.Size = plainSize
 	}
 	a.Blocks = (a.Size + block - 1) / block
@@ -67,7 +67,8 @@ func (s *server) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofu
 		return status
 	}
 	defer f.done(s)
-	if f.kind == fs.Text || f.kind == fs.Ctl {
+	sized := n.remote && out.Size != plainSize // ordinary files of other machines are
+	if !sized && (f.kind == fs.Text || f.kind == fs.Ctl) {
 		size, err := s.length(cancel, f, in.Pid)
 		if err != nil {
 			return status

@@ -61,12 +61,13 @@ const (
 // nameFor returns how long a file's name in dir may be trusted. Names are
 // trusted only where all may search, because the kernel does not check rights
 // on the way. A name that may come to stand for another file, as procs/x may,
-// is never trusted, nor is one whose every open needs an inode of its own, nor
-// that of a log, of which splice(2) believes the size that it was told last.
+// is never trusted, nor is one on another machine, one whose every open needs an
+// inode of its own, nor that of a log, of which splice(2) believes the size that
+// it was told last.
 func nameFor(dir *node, q fs.Qid) time.Duration {
 	const allSearch = 0o111
 	switch {
-	case q.Kind.Waits(), q.Kind == fs.Log, q.Kind == fs.Directory && q.Vers == 0, dir.mode.Load()&allSearch != allSearch:
+	case q.Remote, q.Kind.Waits(), q.Kind == fs.Log, q.Kind == fs.Directory && q.Vers == 0, dir.mode.Load()&allSearch != allSearch:
 		return 0
 	}
 	return nameTime
