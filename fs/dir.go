@@ -42,6 +42,9 @@ func (n *dir[T]) keepsNames() bool {
 func (n *dir[T]) Release()      {}
 func (n *dir[T]) environ() *Env { return n.env }
 
+// LastError is of the whole tree, whichever file is asked.
+func (n *dir[T]) LastError(c *Call) (string, error) { return n.env.Errors.Last(c.User().UID) }
+
 func (n *dir[T]) path() string {
 	if n.up == nil {
 		return ""

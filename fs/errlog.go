@@ -25,9 +25,31 @@ type ErrorLog struct {
 
 type errorRing struct {
 	lines [keepErrors][]byte
-	n     int // lines ever added
+	n     int    // lines ever added
+	text  string // of the newest
 	last  time.Time
 }
+
+// ErrorAttr is the extended attribute of every file that holds the text of the
+// last error of whoever reads it.
+const ErrorAttr = "user.warren.error"
+
+// An Explainer is a Node that knows the text of the last error of whoever asks,
+// for those who were told a number only.
+type Explainer interface {
+	// LastError returns the text; ENODATA if there was no error.
+	LastError(c *Call) (string, error)
+}
+
+// LastError asks a node, of any kind, for the text of the last error.
+func LastError(n Node, c *Call) (string, error) {
+	if e, ok := n.(Explainer); ok {
+		return e.LastError(c)
+	}
+	return "", errNoError
+}
+
+var errNoError error = &sys.Error{Errno: syscall.ENODATA, Text: "there was no error"}
 
 // Add writes an error down. Interruptions are not the user's mistakes and are
 // left out.
@@ -56,7 +78,7 @@ func (l *ErrorLog) Add(c *Call, path, verb string, err error) {
 	ring := l.ring(c.User().UID)
 	ring.lines[ring.n%keepErrors] = line
 	ring.n++
-	ring.last = now
+	ring.text, ring.last = err.Error(), now
 }
 
 func (l *ErrorLog) ring(uid uint32) *errorRing {
@@ -97,6 +119,37 @@ func (l *ErrorLog) Append(b []byte, uid uint32) []byte {
 		b = append(b, ring.lines[i%keepErrors]...)
 	}
 	return b
+}
+
+// Last returns the text of a user's newest error; ENODATA if there was none.
+func (l *ErrorLog) Last(uid uint32) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ring, ok := l.users[uid]; ok {
+		return ring.text, nil
+	}
+	return "", errNoError
+}
+
+// Noting returns a handle whose failures are written down under a path.
+func (l *ErrorLog) Noting(h Handle, path string) Handle { return &noting{h, l, path} }
+
+type noting struct {
+	Handle
+	log  *ErrorLog
+	path string
+}
+
+func (n *noting) failed(c *Call, err error) { n.log.Add(c, n.path, "io", err) }
+
+func (n *noting) Read(c *Call, off int64) {
+	c.where = n
+	n.Handle.Read(c, off)
+}
+
+func (n *noting) Write(c *Call, p []byte, off int64) {
+	c.where = n
+	n.Handle.Write(c, p, off)
 }
 
 // AppendTime appends a time as all records have it: Unix seconds with six

@@ -19,6 +19,9 @@ func (n *file[T]) Release()      {}
 func (n *file[T]) environ() *Env { return n.dir.env }
 func (n *file[T]) path() string  { return n.dir.path() + "/" + n.def().Name }
 
+// LastError is of the whole tree, whichever file is asked.
+func (n *file[T]) LastError(c *Call) (string, error) { return n.dir.LastError(c) }
+
 func (n *file[T]) Stat(*Call) (Stat, error) {
 	if n.dir.t.Meta().Gone() {
 		return Stat{}, sys.ErrGone

@@ -22,6 +22,9 @@ type Access interface {
 	Mkdir(path string, mode uint32) error
 	Remove(path string) error // a file or a directory
 	Chmod(path string, mode uint32) error
+	// LastError reads the text of the user's last error at a file: ENODATA if
+	// there was none, EOPNOTSUPP if the front end cannot.
+	LastError(path string) (string, error)
 }
 
 // A File is an open file.
@@ -156,6 +159,14 @@ func (l *local) Chmod(path string, mode uint32) error {
 		return err
 	}
 	return n.Change(&l.call(0, false).call, fs.Change{Op: fs.OpSet, Set: fs.SetMode, Mode: mode})
+}
+
+func (l *local) LastError(path string) (string, error) {
+	n, err := l.walk(path)
+	if err != nil {
+		return "", err
+	}
+	return fs.LastError(n, &l.call(0, false).call)
 }
 
 // localFile is an open file of a local tree.

@@ -34,6 +34,7 @@ func Run(t *testing.T, start Start) {
 		{"Ctl", testCtl},
 		{"CtlErrors", testCtlErrors},
 		{"CtlTruncateAndAppend", testCtlFlags},
+		{"LastError", testLastError},
 		{"Messages", testMessages},
 		{"ShortReads", testShortReads},
 		{"ReadWaits", testReadWaits},
@@ -415,6 +416,29 @@ func testCtlFlags(t *testing.T, b *bed) {
 			t.Errorf("flags %b: %d commands done", f, done)
 		}
 	}
+}
+
+// testLastError asks what went wrong, as one who was told a number only.
+func testLastError(t *testing.T, b *bed) {
+	alice := b.start(t, b.tree, Alice())
+	_, err := alice.LastError("ctl")
+	if errors.Is(err, syscall.EOPNOTSUPP) {
+		t.Skip(err)
+	}
+	b.fails("the text of no error", err, syscall.ENODATA)
+	b.fails("a wrong verb", b.echo(alice, "ctl", "ste one\n", 0), syscall.EINVAL)
+	want := `ctl: unknown verb "ste" (set?)`
+	for _, path := range []string{"ctl", "", "objs", "status"} {
+		if text, err := alice.LastError(path); text != want || err != nil {
+			t.Errorf("the last error at %q is %q, %v; want %q", path, text, err, want)
+		}
+	}
+	b.fails("fail", b.echo(alice, "ctl", "fail\n", 0), syscall.EBUSY)
+	if text, err := alice.LastError("ctl"); text != "fail: this never works" || err != nil {
+		t.Errorf("the last error is %q, %v", text, err)
+	}
+	_, err = b.root.LastError("ctl")
+	b.fails("root, who made no mistake", err, syscall.ENODATA)
 }
 
 func testMessages(t *testing.T, b *bed) {

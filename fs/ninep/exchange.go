@@ -173,3 +173,16 @@ func (c *exchange) changeNode(f *fid, node fs.Node, qid fs.Qid, ch fs.Change) er
 	defer c.arrive()
 	return node.Change(call, ch)
 }
+
+func (c *exchange) lastError(f *fid) (string, error) {
+	if !f.qid.Remote {
+		return fs.LastError(f.node, c.caller(f))
+	}
+	node := f.node
+	call, err := c.depart(f)
+	if err != nil {
+		return "", err
+	}
+	defer c.arrive()
+	return fs.LastError(node, call)
+}

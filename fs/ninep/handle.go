@@ -133,7 +133,7 @@ func (c *exchange) linux(f *fid) error {
 	case Trename, Trenameat:
 		return sys.ErrNoRename
 	case Txattrwalk:
-		return noXattr(c.m.Name)
+		return c.xattrwalk(f)
 	}
 	return sys.Errorf(syscall.EOPNOTSUPP, "%v is not supported", c.m.Type)
 }
@@ -143,15 +143,6 @@ const (
 	blockSize = 4096
 	lockNone  = 2 // F_UNLCK: nobody is in the way
 )
-
-// noXattr answers for the extended attributes, of which there are none: a list
-// of them fails in the way that makes programs go on without.
-func noXattr(name string) error {
-	if name == "" {
-		return sys.Errorf(syscall.EOPNOTSUPP, "no extended attributes here")
-	}
-	return sys.Errorf(syscall.ENODATA, "no extended attribute %q", name)
-}
 
 // negotiate agrees upon dialect and msize. All that was before is gone.
 func (c *exchange) negotiate() error {

@@ -44,6 +44,7 @@ type tree struct {
 	refs   int // nodes that were walked to and not released
 	faults []string
 	lines  []string // written to ctl
+	wrong  string   // the last error of ctl
 	made   int
 }
 
@@ -135,6 +136,16 @@ func (n *node) Stat(*fs.Call) (fs.Stat, error) {
 		s.Size = int64(len(n.data))
 	}
 	return s, nil
+}
+
+// LastError returns the text of the last refusal of ctl.
+func (n *node) LastError(*fs.Call) (string, error) {
+	n.t.mu.Lock()
+	defer n.t.mu.Unlock()
+	if n.t.wrong == "" {
+		return "", syscall.ENODATA
+	}
+	return n.t.wrong, nil
 }
 
 // held is a node that somebody walked to, and must release, once.
@@ -284,7 +295,11 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 	case h.messages != nil:
 		h.messages.Write(c, p, off)
 	case strings.HasPrefix(string(p), "bad"):
-		c.Fail(sys.Errorf(syscall.EINVAL, "ctl: unknown verb %q (good?)", strings.TrimSpace(string(p))))
+		err := sys.Errorf(syscall.EINVAL, "ctl: unknown verb %q (good?)", strings.TrimSpace(string(p)))
+		h.n.t.mu.Lock()
+		h.n.t.wrong = err.Error()
+		h.n.t.mu.Unlock()
+		c.Fail(err)
 	default:
 		h.n.t.mu.Lock()
 		h.n.t.lines = append(h.n.t.lines, string(p))

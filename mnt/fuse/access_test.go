@@ -127,6 +127,20 @@ func (a access) Remove(path string) error {
 	})
 }
 
+func (a access) LastError(path string) (text string, err error) {
+	err = a.as(func() error {
+		size, err := unix.Getxattr(a.path(path), wfs.ErrorAttr, nil)
+		if err != nil {
+			return err
+		}
+		buf := make([]byte, size)
+		n, err := unix.Getxattr(a.path(path), wfs.ErrorAttr, buf)
+		text = string(buf[:n])
+		return err
+	})
+	return text, err
+}
+
 func (a access) Chmod(path string, mode uint32) error {
 	return a.as(func() error { return syscall.Chmod(a.path(path), mode) })
 }

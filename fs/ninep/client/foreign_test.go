@@ -119,6 +119,17 @@ func TestP9Node(t *testing.T) {
 	}
 }
 
+// Servers elsewhere keep no texts of errors, and say so in several ways.
+func TestNoErrorText(t *testing.T) {
+	ctx := context.Background()
+	local, _ := localFolder(t)
+	for _, cl := range []*client.Client{local, nineFans(t, nil)} {
+		if text, err := cl.LastError(ctx); !errors.Is(err, syscall.ENODATA) {
+			t.Errorf("%v: %q, %v", cl.Dialect(), text, err)
+		}
+	}
+}
+
 // nineFans is a tree of 9fans' server, which speaks 9P2000 and cancels: a
 // file, and a stream of what is sent to the channel.
 func nineFans(t *testing.T, messages <-chan string) *client.Client {

@@ -102,6 +102,14 @@ func (a overClient) Chmod(path string, mode uint32) error {
 	return textOnly(a.Client.Chmod(context.Background(), path, mode))
 }
 
+// LastError is that of the tree: the path makes no difference.
+func (a overClient) LastError(string) (string, error) {
+	if a.Dialect() != ninep.DotL {
+		return "", syscall.EOPNOTSUPP
+	}
+	return a.Client.LastError(context.Background())
+}
+
 type overFile struct{ *client.File }
 
 func (f overFile) Read(ctx context.Context, p []byte) (int, error) { return f.ReadContext(ctx, p) }
@@ -194,6 +202,13 @@ func (a overNode) Mkdir(path string, mode uint32) error {
 
 func (a overNode) Remove(path string) error {
 	return removed(a.cl, textOnly(a.Access.Remove(path)))
+}
+
+func (a overNode) LastError(path string) (string, error) {
+	if a.cl.Dialect() != ninep.DotL {
+		return "", syscall.EOPNOTSUPP
+	}
+	return a.Access.LastError(path)
 }
 
 // TestNode holds the remote tree as a node of ours to the same contract.
