@@ -62,7 +62,7 @@ var (
 	ErrClosed      error = &Error{syscall.EPIPE, "closed"}
 	ErrGone        error = &Error{syscall.ENOENT, "object was removed"}
 	ErrFull        error = &Error{syscall.ENOSPC, "no space left"}
-	ErrLoop        error = &Error{syscall.ELOOP, "this leads back to a server that asks"}
+	ErrLoop        error = &Error{syscall.ELOOP, "a loop: this leads back to a server on the way"}
 )
 
 // A Call is a request as seen by what answers it: a channel, a feed, a

@@ -46,7 +46,7 @@ var bugs = []string{
 	"close(2) on a mount returns before the server has heard of it.",
 	"Lending of provisioned cores and revocation with grace are not there yet: a provisioned core is kept for its holder, and grace and quantum are settings that nothing reads.",
 	"The class quiet claims cores as exclusive does. The tier in status says what the cores really are.",
-	"srv/ and chans/NAME/shm are not there yet.",
+	"chans/NAME/shm is not there yet.",
 }
 
 // appendHelp appends the manual as plain text.

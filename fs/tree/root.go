@@ -19,7 +19,7 @@ type root struct {
 	started time.Time
 	help    []byte
 
-	cores, procs, chans, sched func(parent fs.Node) fs.Node
+	cores, procs, chans, sched, srv func(parent fs.Node) fs.Node
 }
 
 func newRoot(cfg Config, env *fs.Env) *root {
@@ -29,6 +29,7 @@ func newRoot(cfg Config, env *fs.Env) *root {
 	r.procs, r.chans = newProcs(cfg.Procs), newChans(cfg.Chans)
 	r.sched = newSched(cfg.Sched, cfg.Kern.View().Len())
 	r.sched = newSched(cfg.Sched, len(cfg.Kern.Driver().Cores()))
+	r.srv = newSrv(cfg.Posts, &env.Errors)
 	return r
 }
 
@@ -78,6 +79,7 @@ func rootDir() *fs.Dir[*root] {
 			{Name: "procs", Perm: 0o777, Kind: fs.Directory, Doc: "The many-core processes.", Sub: func(r *root, up fs.Node) fs.Node { return r.procs(up) }},
 			{Name: "chans", Perm: 0o777, Kind: fs.Directory, Doc: "The channels.", Sub: func(r *root, up fs.Node) fs.Node { return r.chans(up) }},
 			{Name: "sched", Perm: 0o755, Kind: fs.Directory, Doc: "The scheduler.", Sub: func(r *root, up fs.Node) fs.Node { return r.sched(up) }},
+			{Name: "srv", Perm: 0o755, Kind: fs.Directory, Doc: "The services of other servers.", Sub: func(r *root, up fs.Node) fs.Node { return r.srv(up) }},
 		},
 	}
 }
@@ -145,5 +147,5 @@ func appendInt(b []byte, key string, n int) []byte {
 
 // Manual returns the tables of the whole tree, for help and the manual page.
 func Manual() []fs.DirDoc {
-	return slices.Concat([]fs.DirDoc{rootDir().Describe()}, coresDocs(), procsDocs(), chansDocs(), schedDocs())
+	return slices.Concat([]fs.DirDoc{rootDir().Describe()}, coresDocs(), procsDocs(), chansDocs(), schedDocs(), srvDocs())
 }

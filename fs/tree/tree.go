@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"warren/fs"
+	"warren/fs/post"
 	"warren/fs/sys"
 	"warren/kern"
 	"warren/kern/chans"
@@ -30,6 +31,9 @@ const (
 	classChans
 	classChan
 	classSched
+	classSrv
+	classPost
+	classFar
 )
 
 // A Config is what the tree shows.
@@ -39,6 +43,7 @@ type Config struct {
 	Sched   *sched.Scheduler
 	Procs   *mcp.Set
 	Chans   *chans.Set
+	Posts   *post.Set
 	Clients func() int         // connections and mounts
 	Log     func() string      // level of the server's log
 	SetLog  func(string) error // debug, info, warn or error

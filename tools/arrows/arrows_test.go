@@ -37,7 +37,8 @@ var rules = []rule{
 	{"fs/ninep/bench9", []string{"fs", "fs/sys", "fs/ninep", "fs/ninep/client"}},
 	{"fs/export", []string{"fs", "fs/sys", "fs/ninep"}},
 	{"fs/fstest", []string{"fs", "fs/sys"}},
-	{"fs/tree", []string{"fs", "fs/sys", "cores", "kern/...", "sched/..."}},
+	{"fs/post", []string{"fs", "fs/sys", "fs/ninep", "fs/ninep/client"}},
+	{"fs/tree", []string{"fs", "fs/sys", "fs/post", "cores", "kern/...", "sched/..."}},
 
 	{"cores", []string{"fs/sys"}},
 	{"cores/...", []string{"fs/sys", "cores"}},

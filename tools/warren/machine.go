@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,11 +13,13 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"warren/cores"
 	"warren/cores/host"
 	"warren/fs"
 	"warren/fs/ninep"
+	"warren/fs/post"
 	"warren/fs/sys"
 	"warren/fs/tree"
 	"warren/kern"
@@ -80,6 +83,7 @@ type server struct {
 	driver cores.Driver
 	kern   *kern.Machine
 	procs  *mcp.Set
+	posts  *post.Set
 	root   fs.Node
 	ninep  *ninep.Server
 	mount  *fuse.Mounted
@@ -144,9 +148,12 @@ func (s *server) makeMachine() error {
 	if err != nil {
 		return err
 	}
-	s.ninep = &ninep.Server{Users: users, Insecure: s.opt.insecure, Log: s.opt.logger}
+	s.ninep = &ninep.Server{Users: users, Insecure: s.opt.insecure, Log: s.opt.logger, ID: rand.Text()}
+	s.posts = post.NewSet(post.Config{
+		ID: s.ninep.ID, Class: tree.ClassFar, Here: func() []string { return s.addrs }, Tell: s.tellPost, Log: s.opt.logger,
+	})
 	s.root = tree.New(tree.Config{
-		Version: version, Kern: s.kern, Sched: scheduler, Procs: s.procs, Chans: chans.NewSet(s.kern.Events()),
+		Version: version, Kern: s.kern, Sched: scheduler, Procs: s.procs, Chans: chans.NewSet(s.kern.Events()), Posts: s.posts,
 		Clients: s.clients, Log: s.logLevel, SetLog: s.setLogLevel, Halt: s.halt,
 	})
 	s.ninep.Root = s.root
@@ -252,9 +259,19 @@ func (s *server) wait(ctx context.Context) {
 	}
 }
 
-// stop takes the front ends down; programs go on.
+// tellPost sends a record of the tree's events: time kind object.
+func (s *server) tellPost(kind, name string) {
+	b := append(fs.AppendTime(nil, time.Now()), ' ')
+	s.kern.Events().Emit(fmt.Appendf(b, "%s srv/%s\n", kind, name))
+}
+
+// stop takes the front ends down; programs go on. What waits for other servers
+// is let go first, so that nothing waits for those.
 func (s *server) stop() error {
 	var errs []error
+	if s.posts != nil {
+		s.posts.Close()
+	}
 	if s.mount != nil {
 		errs = append(errs, s.mount.Unmount())
 	}

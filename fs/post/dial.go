@@ -1,0 +1,70 @@
+package post
+
+import (
+	"context"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"warren/fs/ninep"
+	"warren/fs/sys"
+)
+
+// dialAs connects to an address on behalf of a user. The other end of a unix
+// socket learns who its peer is, and may go by that alone: so that is the user.
+// Elsewhere the attach says who it is, and the server believes what it likes.
+func dialAs(ctx context.Context, addr string, u *sys.User) (net.Conn, error) {
+	network, _, err := ninep.ParseAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	self := os.Geteuid()
+	switch {
+	case network != "unix", uint32(self) == u.UID && !u.None:
+		return ninep.Dial(ctx, addr)
+	case self == 0:
+		return dialThread(ctx, addr, u)
+	case u.None: // who may no more than the world, as far as we know
+		return ninep.Dial(ctx, addr)
+	}
+	return nil, sys.Errorf(syscall.EPERM, "%s: a server that is not root reaches others as itself only, not as %s", addr, u.Name)
+}
+
+// dialThread connects from a thread that has the user's credentials.
+func dialThread(ctx context.Context, addr string, u *sys.User) (nc net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if err = become(u); err == nil {
+			nc, err = ninep.Dial(ctx, addr)
+		}
+	}()
+	<-done
+	return nc, err
+}
+
+// become gives the calling thread, and no other, the credentials of a user.
+// Only the effective ones, so that the user can neither signal nor trace it.
+func become(u *sys.User) error {
+	const same = ^uintptr(0)
+	var first unsafe.Pointer
+	if len(u.Groups) > 0 {
+		first = unsafe.Pointer(&u.Groups[0])
+	}
+	for _, call := range [][4]uintptr{
+		{unix.SYS_SETGROUPS, uintptr(len(u.Groups)), uintptr(first)},
+		{unix.SYS_SETRESGID, same, uintptr(u.GID), same},
+		{unix.SYS_SETRESUID, same, uintptr(u.UID), same},
+	} {
+		if _, _, errno := syscall.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
+			return sys.Errorf(errno, "becoming %s: %v", u.Name, errno)
+		}
+	}
+	runtime.KeepAlive(u)
+	return nil
+}
