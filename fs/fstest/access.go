@@ -2,6 +2,7 @@ package fstest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -23,9 +24,12 @@ type Access interface {
 	Remove(path string) error // a file or a directory
 	Chmod(path string, mode uint32) error
 	// LastError reads the text of the user's last error at a file: ENODATA if
-	// there was none, EOPNOTSUPP if the front end cannot.
+	// there was none, ErrNoTexts if the front end has no way to ask.
 	LastError(path string) (string, error)
 }
+
+// ErrNoTexts is what a front end without the texts of errors says.
+var ErrNoTexts = errors.New("this front end has no way to ask for the text of an error")
 
 // A File is an open file.
 type File interface {

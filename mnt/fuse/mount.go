@@ -131,16 +131,14 @@ func newMount(root fs.Node, dev int, o Options) *Mounted {
 	return m
 }
 
-// protocol returns what is agreed with the kernel. There are no extended
-// attributes, so that writes do not ask for security.capability each. Opens do
-// not carry O_TRUNC: the kernel would take the file for empty, and writes past
-// the end of a file of one descriptor wait for each other, unkillably.
+// protocol returns what is agreed with the kernel. Opens do not carry O_TRUNC:
+// the kernel would take the file for empty, and writes past the end of a file
+// of one descriptor wait for each other, unkillably.
 func (m *Mounted) protocol(logger *log.Logger, debug bool) *gofuse.MountOptions {
 	return &gofuse.MountOptions{
 		Name:                 fsName,
 		MaxWrite:             maxWrite,
 		MaxBackground:        64,
-		DisableXAttrs:        true,
 		ExtraCapabilities:    gofuse.CAP_READDIRPLUS_AUTO,
 		DisabledCapabilities: gofuse.CAP_PASSTHROUGH,
 		Debug:                debug,

@@ -105,7 +105,7 @@ func (a overClient) Chmod(path string, mode uint32) error {
 // LastError is that of the tree: the path makes no difference.
 func (a overClient) LastError(string) (string, error) {
 	if a.Dialect() != ninep.DotL {
-		return "", syscall.EOPNOTSUPP
+		return "", fstest.ErrNoTexts
 	}
 	return a.Client.LastError(context.Background())
 }
@@ -206,7 +206,7 @@ func (a overNode) Remove(path string) error {
 
 func (a overNode) LastError(path string) (string, error) {
 	if a.cl.Dialect() != ninep.DotL {
-		return "", syscall.EOPNOTSUPP
+		return "", fstest.ErrNoTexts
 	}
 	return a.Access.LastError(path)
 }

@@ -58,10 +58,11 @@ func (f *fid) lastError(ctx context.Context) (string, error) {
 	return string(text), nil
 }
 
-// noText makes ENODATA of how servers say that they have no attributes.
+// noText makes ENODATA of how servers say that they have no such attribute:
+// p9's, for one, says that the call is wrong.
 func noText(err error) error {
 	switch sys.Errno(err) {
-	case syscall.EOPNOTSUPP, syscall.ENOSYS:
+	case syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL:
 		return sys.Errorf(syscall.ENODATA, "the server keeps no texts of errors")
 	}
 	return err
