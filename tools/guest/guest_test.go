@@ -138,3 +138,8 @@ func hostServer(t *testing.T) string {
 	t.Fatal("the host's server did not get ready")
 	return ""
 }
+
+// TestManyCores has the host driver at work on 16 processors and 2 nodes.
+func TestManyCores(t *testing.T) {
+	runReports(t, guest.Options{Script: ". /t/manycore.sh", CPUs: 16, Nodes: 2, Cmdline: "nohz_full=8-15"})
+}
