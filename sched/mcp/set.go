@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -47,11 +46,9 @@ type Set struct {
 	halting atomic.Bool // no process is started any more
 	state   stateDir
 
+	index sys.Index[*Proc]
+
 	mu     sync.Mutex
-	byName map[string]*Proc
-	list   []*Proc // in order of their serials
-	serial uint64  // of the last one made
-	number uint64  // of the next one that clone makes
 	clones []*Proc // of clone, and done, oldest first
 }
 
@@ -70,7 +67,7 @@ func NewSet(cfg Config) (*Set, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{Config: cfg, users: cfg.Users, byName: make(map[string]*Proc)}
+	s := &Set{Config: cfg, users: cfg.Users}
 	if err := s.state.open(cfg.StateDir); err != nil {
 		return nil, err
 	}
@@ -88,71 +85,25 @@ func (s *Set) Make(u *sys.User, name string) (*Proc, error) {
 }
 
 func (s *Set) add(u *sys.User, name string) (*Proc, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.list) >= maxProcs {
-		return nil, sys.Errorf(syscall.ENOSPC, "there are %d processes, the most there can be: remove some that are done", len(s.list))
-	}
-	clone := name == ""
-	if clone {
-		name = strconv.FormatUint(s.number, 10)
-		s.number++
-	}
-	if s.byName[name] != nil {
-		return nil, sys.ErrExist
-	}
-	s.serial++
-	p := newProc(s, sys.NewMeta(s.serial, name, u), u)
-	if clone {
-		p.meta.SetCloned()
-	}
-	s.byName[name] = p
-	s.list = append(s.list, p)
-	return p, nil
-}
-
-// Get returns the process of this name.
-func (s *Set) Get(name string) (*Proc, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.byName[name]
-	return p, ok
-}
-
-// List yields the processes whose serial is at least from, in that order,
-// until yield says no.
-func (s *Set) List(from uint64, yield func(*Proc) bool) {
-	for {
-		p := s.next(from)
-		if p == nil || !yield(p) {
-			return
+	return s.index.Add(u, name, maxProcs, func(n int) error {
+		return sys.Errorf(syscall.ENOSPC, "there are %d processes, the most there can be: remove some that are done", n)
+	}, func(m *sys.Meta) *Proc {
+		if name == "" {
+			m.SetCloned()
 		}
-		from = p.meta.Serial + 1
-	}
-}
-
-// next returns the first process whose serial is at least from.
-func (s *Set) next(from uint64) *Proc {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i, _ := s.find(from); i < len(s.list) {
-		return s.list[i]
-	}
-	return nil
-}
-
-func (s *Set) find(serial uint64) (int, bool) {
-	return slices.BinarySearchFunc(s.list, serial, func(p *Proc, n uint64) int {
-		return int(p.meta.Serial) - int(n)
+		return newProc(s, m, u)
 	})
 }
 
+// Get returns the process of this name.
+func (s *Set) Get(name string) (*Proc, bool) { return s.index.Get(name) }
+
+// List yields the processes whose serial is at least from, in that order,
+// until yield says no.
+func (s *Set) List(from uint64, yield func(*Proc) bool) { s.index.List(from, yield) }
+
 // Len returns how many processes there are.
-func (s *Set) Len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.list)
-}
+func (s *Set) Len() int { return s.index.Len() }
 
 // Remove removes a process that is new or done, with its output. EBUSY if it
 // is neither, ENOENT if there is none.
@@ -176,12 +127,9 @@ func (p *Proc) Remove() error {
 }
 
 func (s *Set) drop(p *Proc) {
+	_ = s.index.Drop(p, func() error { return nil }) // nothing is against it any more
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.byName, p.meta.Name)
-	if i, ok := s.find(p.meta.Serial); ok {
-		s.list = slices.Delete(s.list, i, i+1)
-	}
 	if i := slices.Index(s.clones, p); i >= 0 {
 		s.clones = slices.Delete(s.clones, i, i+1)
 	}
@@ -240,11 +188,7 @@ func (s *Set) Halt() {
 	s.state.clear()
 }
 
-func (s *Set) all() []*Proc {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.list)
-}
+func (s *Set) all() []*Proc { return s.index.All() }
 
 // killAll sends a signal to all that run, and waits for their end for a while.
 func (s *Set) killAll(sig syscall.Signal) {
