@@ -1,3 +1,4 @@
+#!/bin/sh
 # cores.sh NAME: a check of the host driver, on the mount that is the current
 # directory, of a machine with 16 processors on 2 nodes; without a name it lists
 # the checks.

@@ -1,3 +1,4 @@
+#!/bin/sh
 # halt.sh FUSE V9FS: what becomes of mounts and readers when the machine goes.
 fail() { echo "$*" >&2; exit 1; }
 

@@ -1,3 +1,4 @@
+#!/bin/sh
 # What scripts in guests use: it is read with "." and reports by
 #	== NAME STATUS SECONDS
 # followed by what was printed, a tab before each line.

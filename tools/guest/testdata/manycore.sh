@@ -1,3 +1,4 @@
+#!/bin/sh
 # The host driver on many processors.
 . /t/lib.sh
 

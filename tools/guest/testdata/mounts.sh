@@ -1,3 +1,4 @@
+#!/bin/sh
 # The guest's own tree through Linux's 9P client and through FUSE, and the
 # host's tree through a port.
 . /t/lib.sh

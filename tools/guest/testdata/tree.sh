@@ -1,3 +1,4 @@
+#!/bin/sh
 # What holds of a mounted tree, however it is mounted and in any shell:
 #	SHELL tree.sh DIR NAME [FRONT [MOST]]
 # runs the check of that name on the mount at DIR; without a name it lists the

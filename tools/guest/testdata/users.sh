@@ -1,3 +1,4 @@
+#!/bin/sh
 # users.sh DIR: who does what on a mount where each user is who they are.
 cd "$1" || exit 1
 umask 022
