@@ -27,7 +27,7 @@ const defaultPort = "564"
 // tcp:host:port, and a path that starts with a slash.
 func ParseAddr(addr string) (network, address string, err error) {
 	if strings.HasPrefix(addr, "/") {
-		return "unix", addr, nil
+		return unixPath(addr)
 	}
 	at := strings.IndexAny(addr, "!:")
 	if at < 0 {
@@ -38,7 +38,7 @@ func ParseAddr(addr string) (network, address string, err error) {
 	case rest == "":
 		return "", "", badAddr(addr)
 	case network == "unix":
-		return network, rest, nil
+		return unixPath(rest)
 	case network == "fd":
 		if _, err := strconv.ParseUint(rest, 10, 31); err != nil {
 			return "", "", badAddr(addr)
@@ -55,6 +55,16 @@ func ParseAddr(addr string) (network, address string, err error) {
 		return network, cid + ":" + port, nil
 	}
 	return "", "", badAddr(addr)
+}
+
+// maxPath is the longest path of a unix socket; see unix(7).
+const maxPath = 107
+
+func unixPath(path string) (network, address string, err error) {
+	if len(path) > maxPath {
+		return "", "", sys.Errorf(syscall.ENAMETOOLONG, "the path of a unix socket may be %d bytes long, and %s is %d", maxPath, path, len(path))
+	}
+	return "unix", path, nil
 }
 
 func badAddr(addr string) error {

@@ -370,17 +370,15 @@ func TestTerminatedServer(t *testing.T) {
 // TestHaltLeavesNothing starts what is hard to end, and halts.
 func TestHaltLeavesNothing(t *testing.T) {
 	m := newMachine(t, "host,cores=4")
+	mark := strconv.Itoa(1_000_000 + os.Getpid()) // seconds that only these sleep
 	m.mustSh(`mkdir procs/hard procs/far
 printf 'exec sh -c %s\nstart\n' "'trap : TERM INT HUP; while :; do sleep 1; done'" >procs/hard/ctl
-printf 'exec sh -c %s\nstart\n' "'setsid sleep 1000 & setsid setsid sleep 1000 & wait'" >procs/far/ctl`)
-	hard, far := m.field("procs/hard/status", "pid"), m.field("procs/far/status", "pid")
-	m.until("children", func() bool { return len(children(far)) >= 2 })
-	kids := children(far)
+printf 'exec sh -c %s\nstart\n' "'setsid sleep ` + mark + ` & setsid setsid sleep ` + mark + ` & wait'" >procs/far/ctl`)
+	hard := m.field("procs/hard/status", "pid")
+	m.until("the sleepers", func() bool { return len(withArg(mark)) == 2 })
 	m.down()
-	for _, pid := range append(kids, hard, far) {
-		if alive(pid) {
-			t.Errorf("process %d is still there", pid)
-		}
+	if left := withArg(mark); len(left) > 0 || alive(hard) {
+		t.Errorf("still there: %d: %v, of %v", hard, alive(hard), left)
 	}
 	left, _ := filepath.Glob(filepath.Join(m.state, "procs", "*"))
 	if len(left) > 0 {
@@ -598,12 +596,13 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(rest, "Z")
 }
 
-func children(pid int) []int {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	var pids []int
-	for f := range strings.FieldsSeq(string(text)) {
-		n, _ := strconv.Atoi(f)
-		pids = append(pids, n)
+// withArg returns the processes of sleep with this argument.
+func withArg(arg string) (pids []string) {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		if text, _ := os.ReadFile(name); string(text) == "sleep\x00"+arg+"\x00" {
+			pids = append(pids, filepath.Base(filepath.Dir(name)))
+		}
 	}
 	return pids
 }
