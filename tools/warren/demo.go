@@ -253,7 +253,7 @@ func (m *demoMachine) end() error {
 func (m *demoMachine) halt() error {
 	ctx, cancel := context.WithTimeout(context.Background(), demoStop)
 	defer cancel()
-	cl, err := dialAddr(ctx, m.addr)
+	cl, err := dialAddr(ctx, m.addr, nil)
 	if err == nil {
 		err = write(ctx, cl, "ctl", []string{"halt"})
 		cl.Close()

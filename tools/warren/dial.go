@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,12 +43,13 @@ func address(cmd *cobra.Command) string {
 // dial connects to the server. The dialect that carries both the text of an
 // error and its number comes first, as people read what commands print.
 func dial(ctx context.Context, cmd *cobra.Command) (*client.Client, error) {
-	return dialAddr(ctx, address(cmd))
+	return dialAddr(ctx, address(cmd), clientTLS(cmd))
 }
 
-func dialAddr(ctx context.Context, addr string) (*client.Client, error) {
+func dialAddr(ctx context.Context, addr string, tls func(host string) (*tls.Config, error)) (*client.Client, error) {
 	cl, err := client.Dial(ctx, addr, client.Options{
 		Dialects: []ninep.Dialect{ninep.DotU, ninep.DotL, ninep.Classic},
+		TLS:      tls,
 	})
 	return cl, noServer(addr, err)
 }
@@ -55,6 +58,9 @@ func dialAddr(ctx context.Context, addr string) (*client.Client, error) {
 func noServer(addr string, err error) error {
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("no server at %s (start one with: warren serve)", addr)
+	}
+	if err != nil && strings.HasSuffix(err.Error(), "tls: bad certificate") {
+		return fmt.Errorf("%w (the server must believe its authority, and know the user whom it names)", err)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"warren/fs/ninep"
 	"warren/fs/tree"
 )
 
@@ -25,7 +27,7 @@ func docsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for name, page := range map[string][]byte{
 				"warren.1": commandPage(cmd.Root()),
-				"warren.4": tree.ManPage(),
+				"warren.4": tree.ManPage(protocolSection()),
 			} {
 				if err := putPage(filepath.Join(args[0], name), page, check); err != nil {
 					return err
@@ -52,6 +54,22 @@ func putPage(name string, page []byte, check bool) error {
 	return nil
 }
 
+// protocolSection returns what warren(4) says of the messages of 9P.
+func protocolSection() []byte {
+	var b bytes.Buffer
+	b.WriteString(".SH 9P MESSAGES\n" + paragraphs("What the server does with each request of 9P2000, 9P2000.u and 9P2000.L. After a name are the fields of the request, then those of the answer; "+
+		"those in brackets 9P2000 does not have. A message that the dialect does not have fails with EOPNOTSUPP, one whose fields do not fill it with EBADMSG, an unknown fid with EBADF; "+
+		"one whose size is impossible ends the connection. What lies on another machine is asked there.") + "\n")
+	for _, m := range ninep.Messages() {
+		fmt.Fprintf(&b, ".TP\n.B %s\n.I %s\n(%s; answer: %s)\n.br\n", m.Name, escape(m.Fields), strings.Join(m.Dialects, ", "), escape(cmp.Or(m.Answer, "no fields")))
+		if m.Refused != "" {
+			fmt.Fprintf(&b, "Always fails: %s.\n", escape(m.Refused))
+		}
+		b.WriteString(paragraphs(m.Doc) + "\n")
+	}
+	return b.Bytes()
+}
+
 // commandPage returns the manual page warren(1), in the man macros of troff.
 func commandPage(root *cobra.Command) []byte {
 	var b bytes.Buffer
@@ -65,9 +83,13 @@ func commandPage(root *cobra.Command) []byte {
 			continue
 		}
 		manCommand(&b, cmd)
+		for _, sub := range cmd.Commands() {
+			manCommand(&b, sub)
+		}
 	}
-	b.WriteString(".SH ADDRESSES\n" + paragraphs("unix!/path, tcp!host!port, vsock!cid!port and fd!3; also unix:/path and tcp:host:port. "+
+	b.WriteString(".SH ADDRESSES\n" + paragraphs("unix!/path, tcp!host!port, tls!host!port, vsock!cid!port and fd!3 (a descriptor that we were started with); also unix:/path and tcp:host:port. "+
 		"Without one: the environment's WARREN_ADDR, then $XDG_RUNTIME_DIR/warren.sock if it answers, then /run/warren.sock.") + "\n")
+	b.WriteString(".SH ENVIRONMENT\n" + paragraphs("WARREN_ADDR: the server. WARREN_TLS_CERT, WARREN_TLS_KEY, WARREN_TLS_CA: what clients show and believe at tls addresses.") + "\n")
 	b.WriteString(".SH EXIT STATUS\n" + paragraphs("0; 1 for a refusal or a failure; 2 for a wrong command line; 128 + N when signal N ended the command. "+
 		"That of run is the program's, or 128 + N when signal N ended the program.") + "\n")
 	b.WriteString(".SH SEE ALSO\n.BR warren (4)\n")
@@ -75,7 +97,8 @@ func commandPage(root *cobra.Command) []byte {
 }
 
 func manCommand(b *bytes.Buffer, cmd *cobra.Command) {
-	fmt.Fprintf(b, ".SS %s\n", escape(strings.TrimSuffix(cmd.Use, " [flags]")))
+	name := strings.TrimPrefix(cmd.Parent().CommandPath()+" "+cmd.Use, cmd.Root().Name()+" ")
+	fmt.Fprintf(b, ".SS %s\n", escape(strings.TrimSuffix(name, " [flags]")))
 	text := cmd.Long
 	if text == "" {
 		text = cmd.Short + "."

@@ -72,6 +72,7 @@ type serverOptions struct {
 	listen   []string
 	mount    string
 	insecure bool
+	tls      []ninep.Option
 	log      *slog.LevelVar
 	logger   *slog.Logger
 }
@@ -88,6 +89,7 @@ type server struct {
 	ninep  *ninep.Server
 	mount  *fuse.Mounted
 	addrs  []string
+	self   *sys.User
 
 	halted   chan struct{} // closed when halt was written to the tree's ctl
 	haltOnce sync.Once
@@ -140,7 +142,8 @@ func (s *server) makeMachine() error {
 	o.Mgmt = defaultMgmt(n, o.Only)
 	s.kern = kern.New(d, o)
 	users := new(sys.Users)
-	scheduler := sched.New(s.kern, sched.Options{Self: users.ByUID(uint32(os.Geteuid()), uint32(os.Getegid())), Users: users, Log: s.opt.logger})
+	s.self = users.ByUID(uint32(os.Geteuid()), uint32(os.Getegid()))
+	scheduler := sched.New(s.kern, sched.Options{Self: s.self, Users: users, Log: s.opt.logger})
 	s.procs, err = mcp.NewSet(mcp.Config{
 		Sched: scheduler, Machine: s.kern, Driver: d, StateDir: s.opt.state,
 		Events: s.kern.Events(), Addr: s.address, Mount: s.mountPoint, Users: users, Log: s.opt.logger,
@@ -176,22 +179,15 @@ func defaultMgmt(n int, only cores.Set) cores.Set {
 
 // listen opens all addresses before any is served, so that it is all or nothing.
 func (s *server) listen() error {
-	var ls []net.Listener
-	for _, addr := range s.opt.listen {
-		l, err := ninep.Listen(addr)
-		if err != nil {
-			for _, l := range ls {
-				l.Close()
-			}
-			return err
-		}
-		ls = append(ls, l)
-		s.addrs = append(s.addrs, addr)
+	ds, err := doors(s.opt.listen, ownSocket, s.opt.tls...)
+	if err != nil {
+		return err
 	}
-	for _, l := range ls {
+	s.addrs = addrsOf(ds)
+	for _, d := range ds {
 		s.serving.Go(func() {
-			if err := s.ninep.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
-				s.opt.logger.Error("listening ended", "addr", l.Addr(), "err", err)
+			if err := s.ninep.Serve(d); err != nil && !errors.Is(err, net.ErrClosed) {
+				s.opt.logger.Error("listening ended", "addr", d.addr, "err", err)
 			}
 		})
 	}

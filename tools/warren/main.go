@@ -40,6 +40,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().StringP("addr", "a", "",
 		"address of the server (default $WARREN_ADDR, then the running server's socket)")
+	addTLSFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd, "%s", err)
 	})
@@ -54,6 +55,9 @@ func rootCommand() *cobra.Command {
 		mountCommand(),
 		umountCommand(),
 		serveCommand(),
+		exportCommand(),
+		proxyCommand(),
+		certCommand(),
 		demoCommand(),
 		doctorCommand(),
 		docsCommand(),

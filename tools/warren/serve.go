@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"warren/fs/sys"
 )
 
 func serveCommand() *cobra.Command {
@@ -16,26 +20,36 @@ func serveCommand() *cobra.Command {
 		o       serverOptions
 		machine string
 		level   string
+		users   string
 	)
 	cmd := &cobra.Command{
-		Use:   "serve [-machine SPEC] [-listen ADDR]... [-mount DIR] [-state DIR] [-cores SET]",
+		Use:   "serve [-machine SPEC] [-listen ADDR]... [-mount DIR] [-state DIR] [-cores SET] [-tls-cert FILE -tls-key FILE -tls-ca FILE [-tls-users FILE]]",
 		Short: "show this machine as a tree, until SIGTERM or halt",
 		Long: "Serve shows a machine as a tree over 9P, and mounts it if told to.\n" +
 			"It says \"ready\" when it is. SIGTERM and SIGINT end the server and leave\n" +
-			"programs running; \"echo halt >ctl\" ends the programs, then the server.",
+			"programs running; \"echo halt >ctl\" ends the programs, then the server.\n\n" +
+			"With -tls-cert, -tls-key and -tls-ca everything that comes over TCP must be TLS 1.3,\n" +
+			"and every client must show a certificate that an authority of -tls-ca vouches for;\n" +
+			"who does not gets nothing. The name in the certificate (its subject's common name, else its\n" +
+			"first DNS name, mail address or URI) is the user, by way of -tls-users. The files are read\n" +
+			"again when they have changed. Without TLS, who comes over TCP is the user none.\n\n" +
+			"Without -listen, the sockets are those that systemd hands over, if it does; systemd is\n" +
+			"told when the server is ready and when it stops, and its watchdog that the server answers.",
 		Example: "warren serve -mount /mnt\n" +
-			"warren serve -machine host,cores=16 -listen unix!/tmp/w.sock -state /tmp/w",
+			"warren serve -machine host,cores=16 -listen unix!/tmp/w.sock -state /tmp/w\n" +
+			"warren serve -listen tls!*!5640 -tls-cert box.pem -tls-key box.key -tls-ca ca.pem",
 		Args: words(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if o.machine, err = parseSpec(machine); err != nil {
 				return usagef(cmd, "%s", err)
 			}
-			o.log = new(slog.LevelVar)
-			if err := o.log.UnmarshalText([]byte(level)); err != nil {
-				return usagef(cmd, "log level %q: want debug, info, warn or error", level)
+			if o.logger, o.log, err = newLogger(cmd, level); err != nil {
+				return err
 			}
-			o.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.log}))
+			if o.tls, err = serverTLS(cmd, users, new(sys.Users), o.logger); err != nil {
+				return err
+			}
 			return serve(o)
 		},
 	}
@@ -45,18 +59,26 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.mount, "mount", "", "directory to mount the tree at")
 	f.StringVar(&o.state, "state", defaultState(), "directory for the output of programs, and for what must outlive the server")
 	f.StringVar(&o.only, "cores", "", "the cores to use; no others are touched (default all)")
-	f.StringVar(&level, "log", "info", "what to log: debug, info, warn or error")
+	addLogFlag(f, &level)
+	addUsersFlag(f, &users)
 	f.BoolVar(&o.insecure, "insecure", false, "believe the user name that a TCP client claims")
 	return cmd
 }
 
-func serve(o serverOptions) error {
-	if len(o.listen) == 0 {
-		if defaultSocket() == "" {
-			return errors.New("where to listen? give -listen unix!PATH, as XDG_RUNTIME_DIR is not set")
-		}
-		o.listen = []string{defaultSocket()}
+func addLogFlag(f *pflag.FlagSet, level *string) {
+	f.StringVar(level, "log", "info", "what to log: debug, info, warn or error")
+}
+
+// newLogger returns a log on standard error, and what changes its level.
+func newLogger(cmd *cobra.Command, level string) (*slog.Logger, *slog.LevelVar, error) {
+	v := new(slog.LevelVar)
+	if err := v.UnmarshalText([]byte(level)); err != nil {
+		return nil, nil, usagef(cmd, "log level %q: want debug, info, warn or error", level)
 	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: v})), v, nil
+}
+
+func serve(o serverOptions) error {
 	ctx, stop := interruptible()
 	defer stop()
 	s, err := startServer(o)
@@ -68,7 +90,12 @@ func serve(o serverOptions) error {
 		fmt.Printf("warren: mounted at %s\n", s.opt.mount)
 	}
 	fmt.Println("warren: ready")
+	ready(o.logger, s.addrs)
+	watching, unwatch := context.WithCancel(ctx)
+	go watch(watching, o.logger, s.answers)
 	s.wait(ctx)
+	unwatch()
+	stopping(o.logger)
 	return s.stop()
 }
 
@@ -82,6 +109,14 @@ func defaultSocket() string {
 		return "unix!" + filepath.Join(dir, "warren.sock")
 	}
 	return ""
+}
+
+// ownSocket is defaultSocket for a server.
+func ownSocket() (string, error) {
+	if addr := defaultSocket(); addr != "" {
+		return addr, nil
+	}
+	return "", errors.New("where to listen? give -listen unix!PATH, as XDG_RUNTIME_DIR is not set")
 }
 
 // defaultState is where a server keeps its state that was not told otherwise.
