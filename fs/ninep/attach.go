@@ -9,12 +9,6 @@ import (
 	"warren/fs/sys"
 )
 
-// auth refuses: who asks is known from the transport. Linux's clients go on
-// after ENOENT only.
-func (c *exchange) auth() error {
-	return sys.Errorf(syscall.ENOENT, "no authentication required")
-}
-
 // attach makes a fid of the root or, if the name says so, of a directory below.
 func (c *exchange) attach() error {
 	if c.m.Afid != NoFid {

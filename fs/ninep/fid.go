@@ -19,6 +19,7 @@ type fid struct {
 	open   bool
 	rclose bool // remove the file when the fid is clunked
 	stream bool
+	locked bool // there may be locks that go with it
 	flags  fs.Flags
 	iounit uint32
 
@@ -211,6 +212,10 @@ func (c *exchange) shut(f *fid) {
 	}
 	if c.busy(f) {
 		c.await(f)
+	}
+	if f.locked {
+		c.srv.locks.release(c.conn, f)
+		f.locked = false
 	}
 	if f.handle != nil {
 		f.handle.Close()

@@ -54,7 +54,7 @@ func (c *exchange) dispatch() error {
 	case Tversion:
 		return c.negotiate()
 	case Tauth:
-		return c.auth()
+		return acts[Tauth].refuse
 	case Tattach:
 		return c.attach()
 	case Tflush:
@@ -107,7 +107,8 @@ func (c *exchange) dispatch() error {
 	return c.linux(f)
 }
 
-// linux carries out what only 9P2000.L has, and the tree does not.
+// linux carries out what only 9P2000.L has and is seldom used, and refuses what
+// the tree does not have.
 func (c *exchange) linux(f *fid) error {
 	switch c.m.Type {
 	case Tmkdir:
@@ -120,28 +121,18 @@ func (c *exchange) linux(f *fid) error {
 	case Tfsync:
 		return nil
 	case Tlock:
-		c.r.Status = 0
-		return nil
+		return c.lock(f)
 	case Tgetlock:
-		c.r.Lock = c.m.Lock
-		c.r.Lock.Type = lockNone
-		return nil
-	case Treadlink:
-		return sys.Errorf(syscall.EINVAL, "not a symbolic link")
-	case Tsymlink, Tlink, Tmknod:
-		return sys.ErrNoCreate
-	case Trename, Trenameat:
-		return sys.ErrNoRename
+		return c.getlock(f)
 	case Txattrwalk:
 		return c.xattrwalk(f)
 	}
-	return sys.Errorf(syscall.EOPNOTSUPP, "%v is not supported", c.m.Type)
+	return acts[c.m.Type].refuse
 }
 
 const (
 	fsMagic   = 0x65735546 // FUSE_SUPER_MAGIC, as on a FUSE mount of the tree: GNU tail -f never polls what says V9FS_MAGIC
 	blockSize = 4096
-	lockNone  = 2 // F_UNLCK: nobody is in the way
 )
 
 // negotiate agrees upon dialect and msize. All that was before is gone.

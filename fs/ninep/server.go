@@ -33,8 +33,9 @@ type Server struct {
 	MaxUnknown int           // connections that have yet to prove who they are, see Gate; default 256
 	Proof      time.Duration // how long such a client may take; default 10 s
 
-	once sync.Once
-	gate Gate
+	once  sync.Once
+	gate  Gate
+	locks lockTable
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}

@@ -17,6 +17,16 @@ import (
 // TestTranscripts replays what clients say and what the server must answer.
 // See testdata/9p/README for the form of the files.
 func TestTranscripts(t *testing.T) {
+	for _, script := range transcripts(t) {
+		t.Run(script.name, func(t *testing.T) { replay(t, script.text) })
+	}
+}
+
+// A transcript is a session of a test file.
+type transcript struct{ name, text string }
+
+func transcripts(t *testing.T) (all []transcript) {
+	t.Helper()
 	files, err := filepath.Glob("../../testdata/9p/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
@@ -29,9 +39,10 @@ func TestTranscripts(t *testing.T) {
 		for i, part := range strings.Split(string(text), "\n== ")[1:] {
 			title, script, _ := strings.Cut(part, "\n")
 			name := fmt.Sprintf("%s/%d %s", strings.TrimSuffix(filepath.Base(file), ".txt"), i+1, title)
-			t.Run(name, func(t *testing.T) { replay(t, script) })
+			all = append(all, transcript{name, script})
 		}
 	}
+	return all
 }
 
 // player is one transcript being replayed.

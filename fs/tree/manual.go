@@ -24,7 +24,8 @@ var topics = []topic{
 		"short, so that the writer's next write gets the error. Blank lines and lines that begin with # are skipped. (bash's own echo and printf make a write of each line, so that each is checked by itself: cat saved >ctl is one write.) No command waits for what others must do. Reading a ctl prints the settings as commands: " +
 		"cat ctl >saved; cat saved >ctl."},
 	{"Errors", "A command that fails changes nothing and says what is wrong and what would be right. Where only a number reaches the caller (FUSE, 9P2000.L), the file " +
-		"errors at the root holds the texts of the last 100 errors of each user."},
+		"errors at the root holds the texts of the last 100 errors of each user, and the extended attribute user.warren.error of every file the text of the reader's last one: " +
+		"getfattr -n user.warren.error FILE."},
 	{"Streams", "A read returns at most one message; what a short buffer leaves stays for that open file. On 9P, an offset inside the message last delivered reads it again. " +
 		"A wait can be cancelled (an interrupt, Tflush, a closed connection) and then takes nothing. With O_NONBLOCK, what would wait fails with EAGAIN. End of file " +
 		"means that nothing will ever come."},
@@ -44,6 +45,8 @@ var bugs = []string{
 	"Where the kernel is older than 6.16, a chmod that takes rights to a directory away may take ten seconds to be seen through a mount by those who were there before.",
 	"A program that seeks back over what it read too much, as head -1 does, says so on a stream and fails, though it has printed its line: use read, or dd count=1.",
 	"close(2) on a mount returns before the server has heard of it.",
+	"busybox's cat hands its output to sendfile(2). Into a pipe, Linux before 6.5 (with v9fs later kernels, too) holds the pipe while it waits for the next message: who reads the pipe gets each message with the next one. Use read, dd or GNU cat.",
+	"GNU tail -f waits for inotify, and so for ever, where Linux mounts 9P2000 or 9P2000.u: with 9P2000.L and FUSE it polls. Elsewhere follow does the same.",
 	"Lending of provisioned cores and revocation with grace are not there yet: a provisioned core is kept for its holder, and grace and quantum are settings that nothing reads.",
 	"The class quiet claims cores as exclusive does. The tier in status says what the cores really are.",
 	"chans/NAME/shm is not there yet.",
@@ -104,7 +107,8 @@ func appendWrapped(b []byte, indent, text string) []byte {
 }
 
 // ManPage returns the manual page warren(4), in the man macros of troff.
-func ManPage() []byte {
+// protocol is what it says of 9P, sections in the same macros.
+func ManPage(protocol []byte) []byte {
 	b := []byte(".\\\" Made from the tables of the tree by \"warren docs\". Do not edit.\n" +
 		".TH WARREN 4 \"\" \"warren\" \"File servers\"\n.SH NAME\nwarren \\- the machine as a tree of files\n.SH DESCRIPTION\n" +
 		"The server shows a many-core machine as a tree of files, over 9P and mounted through FUSE.\nSee\n.BR warren (1)\nfor the command.\n")
@@ -118,7 +122,7 @@ func ManPage() []byte {
 			b = appendFileMan(b, f)
 		}
 	}
-	b = append(b, ".SH BUGS\n"...)
+	b = append(append(b, protocol...), ".SH BUGS\n"...)
 	for _, bug := range bugs {
 		b = fmt.Appendf(b, "%s\n.PP\n", troff(bug))
 	}
