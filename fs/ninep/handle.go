@@ -31,7 +31,10 @@ func (c *exchange) answer(err error) {
 	defer c.mu.Unlock()
 	flushed := c.away && c.req.silent && sys.Errno(err) == syscall.EINTR
 	if err == nil {
-		c.out, err = Append(c.out, c.dialect, &c.r)
+		n := len(c.out)
+		if c.out, err = Append(c.out, c.dialect, &c.r); len(c.out)-n > int(c.msize) {
+			c.out, err = c.out[:n], sys.Errorf(syscall.EMSGSIZE, "the answer does not fit in %d bytes", c.msize)
+		}
 	}
 	if err != nil && !flushed {
 		c.appendError(c.m.Tag, err)

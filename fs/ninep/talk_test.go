@@ -15,10 +15,12 @@ type talker struct {
 	d   Dialect
 	mu  sync.Mutex // of sending
 	buf []byte
+
+	msize uint32 // no answer may be longer
 }
 
 func newTalker(tb testing.TB, nc net.Conn, d Dialect) *talker {
-	return &talker{tb: tb, nc: nc, r: bufio.NewReader(nc), d: d}
+	return &talker{tb: tb, nc: nc, r: bufio.NewReader(nc), d: d, msize: MaxMsize}
 }
 
 // send sends messages in one write.
@@ -38,7 +40,7 @@ func (k *talker) send(msgs ...Msg) error {
 }
 
 func (k *talker) recv() (*Msg, error) {
-	frame, err := ReadFrame(k.r, nil, MaxMsize)
+	frame, err := ReadFrame(k.r, nil, k.msize)
 	if err != nil {
 		return nil, err
 	}
@@ -78,10 +80,8 @@ func (k *talker) must(msgs ...Msg) *Msg {
 // attach agrees on a version and makes fid 0 the root.
 func (k *talker) attach(msize uint32) {
 	k.tb.Helper()
-	k.must(
-		Msg{Type: Tversion, Tag: NoTag, Msize: msize, Version: k.d.String()},
-		Msg{Type: Tattach, Fid: 0, Afid: NoFid, NUname: NoUID},
-	)
+	k.msize = k.must(Msg{Type: Tversion, Tag: NoTag, Msize: msize, Version: k.d.String()}).Msize
+	k.must(Msg{Type: Tattach, Fid: 0, Afid: NoFid, NUname: NoUID})
 }
 
 // open makes fid an open file.
