@@ -2,9 +2,11 @@ package post
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -18,7 +20,7 @@ import (
 // socket learns who its peer is, and may go by that alone: so that is the user.
 // Elsewhere the attach says who it is, and the server believes what it likes.
 func dialAs(ctx context.Context, addr string, u *sys.User) (net.Conn, error) {
-	network, _, err := ninep.ParseAddr(addr)
+	network, path, err := ninep.ParseAddr(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -27,25 +29,38 @@ func dialAs(ctx context.Context, addr string, u *sys.User) (net.Conn, error) {
 	case network != "unix", uint32(self) == u.UID && !u.None:
 		return ninep.Dial(ctx, addr)
 	case self == 0:
-		return dialThread(ctx, addr, u)
+		return dialThread(ctx, addr, path, u)
 	case u.None: // who may no more than the world, as far as we know
 		return ninep.Dial(ctx, addr)
 	}
 	return nil, sys.Errorf(syscall.EPERM, "%s: a server that is not root reaches others as itself only, not as %s", addr, u.Name)
 }
 
-// dialThread connects from a thread that has the user's credentials.
-func dialThread(ctx context.Context, addr string, u *sys.User) (nc net.Conn, err error) {
+// dialThread connects from a thread that has the user's credentials. The socket
+// must let the user in. The directories on the way need not: who posted the
+// socket has shown it to all who may enter the post.
+func dialThread(ctx context.Context, addr, path string, u *sys.User) (nc net.Conn, err error) {
+	if path[0] != '@' {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, sys.Errorf(sys.Errno(err), "%s: %v", addr, err)
+		}
+		defer unix.Close(fd)
+		path = fmt.Sprint("/proc/self/fd/", fd)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		if err = become(u); err == nil {
-			nc, err = ninep.Dial(ctx, addr)
+			nc, err = ninep.Dial(ctx, "unix!"+path)
 		}
 	}()
 	<-done
-	return nc, err
+	if err != nil {
+		return nil, sys.Errorf(sys.Errno(err), "%s: %s", addr, strings.TrimPrefix(err.Error(), "unix!"+path+": "))
+	}
+	return nc, nil
 }
 
 // become gives the calling thread, and no other, the credentials of a user.

@@ -80,6 +80,9 @@ func (m *mount) Change(c *fs.Call, ch fs.Change) error {
 	return m.root.Change(c, ch)
 }
 
+// LastError is of our whole tree: errors of servers are written down here, too.
+func (m *mount) LastError(c *fs.Call) (string, error) { return m.log.Last(c.User().UID) }
+
 func (m *mount) Release() {
 	m.root.Release()
 	m.Node.Release()

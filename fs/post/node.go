@@ -200,6 +200,9 @@ func (n *node) mayNone(c *fs.Call, in fs.Node, want uint32) error {
 	return err
 }
 
+// LastError is of our whole tree.
+func (n *node) LastError(c *fs.Call) (string, error) { return n.m.LastError(c) }
+
 // path is the file's in our tree.
 func (n *node) path() string {
 	if n.names == nil {

@@ -20,6 +20,7 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -46,6 +47,9 @@ type Config struct {
 	Tell func(kind, name string)
 	// Dial connects to a server on behalf of a user; nil: as the package comment says.
 	Dial func(ctx context.Context, addr string, u *sys.User) (net.Conn, error)
+	// Talk says how to talk to servers, whoever the user is. Dialects: by
+	// default the one first that has both the text and the number of an error.
+	Talk client.Options
 	Log  *slog.Logger // nil: silent
 }
 
@@ -78,6 +82,12 @@ func NewSet(cfg Config) *Set {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Talk.Dialects == nil {
+		cfg.Talk.Dialects = []ninep.Dialect{ninep.DotU, ninep.DotL, ninep.Classic}
+	}
+	cfg.Talk.Timeout = cmp.Or(cfg.Talk.Timeout, beginTime)
+	cfg.Talk.Reply = cmp.Or(cfg.Talk.Reply, replyTime)
+	cfg.Talk.FlushWait = cmp.Or(cfg.Talk.FlushWait, flushTime)
 	return &Set{cfg: cfg, seed: maphash.MakeSeed(), byName: make(map[string]*Post)}
 }
 
@@ -94,6 +104,7 @@ type Post struct {
 	sessions map[key]*session
 	opens    int // files
 	status   Status
+	speaks   []ninep.Dialect // what the server spoke last, if that is known
 }
 
 // A Status is what stat says of a post.

@@ -141,7 +141,9 @@ func (s *session) begin() {
 	p.mu.Lock()
 	s.cl, s.used = cl, time.Now()
 	reason := ""
-	if err != nil {
+	if cl != nil {
+		p.speaks = []ninep.Dialect{cl.Dialect()}
+	} else {
 		s.err = err
 		s.until = s.used.Add(pause(s.used.Sub(start)))
 		reason = err.Error()
@@ -180,7 +182,7 @@ func (s *session) dial() (*client.Client, error) {
 		reached = true
 		return &hearing{nc, &s.heard}, nil
 	}
-	ctx, cancel := context.WithTimeoutCause(p.life, beginTime,
+	ctx, cancel := context.WithTimeoutCause(p.life, p.set.cfg.Talk.Timeout,
 		sys.Errorf(syscall.ETIMEDOUT, "%s: the server does not answer", p.addr))
 	defer cancel()
 	o := s.options()
@@ -199,18 +201,20 @@ func (s *session) dial() (*client.Client, error) {
 	return cl, nil
 }
 
-// options are those of the session's user. The dialect that has both the text
-// and the number of an error comes first.
+// options are those of the session's user. What the server spoke last comes
+// first, as one that does not speak a dialect may take its time over it.
 func (s *session) options() client.Options {
+	o := s.p.set.cfg.Talk
 	uid := s.user.UID
 	if s.user.None {
 		uid = ninep.NoUID
 	}
-	return client.Options{
-		Dialects: []ninep.Dialect{ninep.DotU, ninep.DotL, ninep.Classic},
-		Uname:    s.user.Name, UID: &uid, Aname: s.p.tree,
-		Timeout: beginTime, Reply: replyTime, FlushWait: flushTime,
-	}
+	o.Uname, o.UID, o.Aname = s.user.Name, &uid, s.p.tree
+	s.p.mu.Lock()
+	first := slices.Clone(s.p.speaks)
+	s.p.mu.Unlock()
+	o.Dialects = append(first, slices.DeleteFunc(slices.Clone(o.Dialects), func(d ninep.Dialect) bool { return slices.Contains(first, d) })...)
+	return o
 }
 
 // failure says why there is no session. That a socket's file is missing is not
@@ -271,6 +275,7 @@ func (s *session) lost() {
 	news := ""
 	if p.sessions[s.key] == s {
 		delete(p.sessions, s.key)
+		p.speaks = nil // what comes back may be another server
 		reason := s.cause
 		if reason == "" {
 			reason = s.cl.Err().Error()

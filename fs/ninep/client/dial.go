@@ -92,21 +92,23 @@ var errOther = errors.New("dialect not spoken")
 
 // Dial connects to an address as TREE.md gives them and begins a session.
 func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
-	return begin(ctx, addr, o, func(ctx context.Context) (net.Conn, error) {
+	return DialBy(ctx, addr, o, func(ctx context.Context) (net.Conn, error) {
 		return ninep.Dial(ctx, addr, ninep.WithTLS(o.TLS))
 	})
 }
 
 // DialBy is Dial for those who connect in a way of their own: connect is called
-// more than once if the server hangs up on a dialect. name stands for the
-// server in error texts.
+// more than once if the server hangs up on a dialect, or says nothing to it.
+// name stands for the server in error texts.
 func DialBy(ctx context.Context, name string, o Options, connect func(context.Context) (net.Conn, error)) (*Client, error) {
-	return begin(ctx, name, o, connect)
+	o = o.withDefaults()
+	return begin(ctx, name, o, o.Timeout/time.Duration(len(o.Dialects)+1), connect)
 }
 
 // New begins a session on a connection, which it owns from here on.
 func New(ctx context.Context, nc net.Conn, o Options) (*Client, error) {
-	return begin(ctx, "9p", o, func(context.Context) (net.Conn, error) {
+	o = o.withDefaults()
+	return begin(ctx, "9p", o, o.Timeout, func(context.Context) (net.Conn, error) {
 		if nc == nil {
 			return nil, sys.Errorf(syscall.EPROTONOSUPPORT, "9p: the server hung up on every dialect")
 		}
@@ -116,13 +118,13 @@ func New(ctx context.Context, nc net.Conn, o Options) (*Client, error) {
 	})
 }
 
-// begin agrees on a dialect and attaches.
-func begin(ctx context.Context, name string, o Options, connect func(context.Context) (net.Conn, error)) (*Client, error) {
-	o = o.withDefaults()
+// begin agrees on a dialect and attaches. A server that says nothing to one
+// dialect for a while is tried with the next: some are so.
+func begin(ctx context.Context, name string, o Options, while time.Duration, connect func(context.Context) (net.Conn, error)) (*Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout,
 		sys.Errorf(syscall.ETIMEDOUT, "%s: the server does not answer", name))
 	defer cancel()
-	c, err := agree(ctx, name, o, connect)
+	c, err := agree(ctx, name, o, while, connect)
 	if err != nil {
 		return nil, because(ctx, err)
 	}
@@ -146,10 +148,10 @@ func because(ctx context.Context, err error) error {
 
 // agree tries the dialects one after the other, on a new connection where the
 // server hangs up on one that it does not speak.
-func agree(ctx context.Context, name string, o Options, connect func(context.Context) (net.Conn, error)) (*conn, error) {
+func agree(ctx context.Context, name string, o Options, while time.Duration, connect func(context.Context) (net.Conn, error)) (*conn, error) {
 	var c *conn
 	var hungUp error
-	for _, d := range o.Dialects {
+	for i, d := range o.Dialects {
 		if c == nil {
 			nc, err := connect(ctx)
 			if err != nil {
@@ -157,7 +159,10 @@ func agree(ctx context.Context, name string, o Options, connect func(context.Con
 			}
 			c = newConn(nc, name, o)
 		}
-		err := c.version(ctx, d, o)
+		if i == len(o.Dialects)-1 {
+			while = o.Timeout
+		}
+		err := c.version(ctx, while, d, o)
 		if err == nil {
 			return c, nil
 		}
@@ -188,7 +193,9 @@ func names(dialects []ninep.Dialect) string {
 }
 
 // version asks for a dialect; errOther if the server does not speak it.
-func (c *conn) version(ctx context.Context, d ninep.Dialect, o Options) error {
+func (c *conn) version(ctx context.Context, while time.Duration, d ninep.Dialect, o Options) error {
+	ctx, cancel := context.WithTimeout(ctx, while)
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	m := ninep.Msg{Type: ninep.Tversion, Tag: ninep.NoTag, Msize: o.Msize, Version: d.String()}

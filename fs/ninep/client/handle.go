@@ -35,7 +35,9 @@ func newHandle(f *fid, k fs.Kind, iounit int, reply time.Duration) fs.Handle {
 			c.Fail(sys.ErrTooLong)
 			return
 		}
-		h.Write(c, p, -1)
+		if k := h.write(c, p, -1); k != nil && c.Nonblock() {
+			f.c.giveUp(k) // what the server takes at once, it has taken before that
+		}
 	})
 }
 
@@ -62,7 +64,7 @@ func (h *handle) Read(c *fs.Call, off int64) {
 	k, err := h.f.c.try(&m, func(r *ninep.Msg, err error) {
 		switch {
 		case err != nil:
-			c.Fail(interrupted(err))
+			c.Fail(interrupted(c, err))
 		case len(r.Data) > count:
 			c.Fail(badReply("Rread of %d bytes where %d were asked for", len(r.Data), count))
 		default:
@@ -78,17 +80,23 @@ func (h *handle) Read(c *fs.Call, off int64) {
 }
 
 // interrupted is what a flushed call says to its caller.
-func interrupted(err error) error {
-	if err == errFlushed {
-		return sys.ErrInterrupted
+func interrupted(c sys.Call, err error) error {
+	switch {
+	case err != errFlushed:
+		return err
+	case c.Nonblock():
+		return sys.ErrAgain
 	}
-	return err
+	return sys.ErrInterrupted
 }
 
 // Write sends as much of p as fits in a message; of a ctl file, whole lines.
 // What was asked to be written is answered by what the server says, even when
 // the caller is interrupted: nobody should have to guess whether it was done.
-func (h *handle) Write(c *fs.Call, p []byte, off int64) {
+func (h *handle) Write(c *fs.Call, p []byte, off int64) { h.write(c, p, off) }
+
+// write is Write, and returns the call that is out, nil if there is none.
+func (h *handle) write(c *fs.Call, p []byte, off int64) *call {
 	if len(p) > h.iounit {
 		p = wholeLines(p[:h.iounit])
 	}
@@ -98,7 +106,7 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 	k, err := h.f.c.try(&m, func(r *ninep.Msg, err error) {
 		switch {
 		case err != nil:
-			c.Fail(interrupted(err))
+			c.Fail(interrupted(c, err))
 		case int64(r.Count) > int64(sent):
 			c.Fail(badReply("Rwrite of %d bytes where %d were sent", r.Count, sent))
 		default:
@@ -108,7 +116,7 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 	})
 	if err != nil {
 		c.Fail(err)
-		return
+		return nil
 	}
 	c.ParkSlow(func() {
 		if h.waits {
@@ -117,6 +125,7 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 			time.AfterFunc(h.reply, func() { h.f.c.giveUp(k) })
 		}
 	})
+	return k
 }
 
 // wholeLines cuts p behind its last newline, if it has one.
@@ -138,6 +147,7 @@ type stream struct {
 	mu     sync.Mutex
 	pos    int64
 	out    *call // the Tread, nil if there is none
+	left   bool  // its reader was interrupted
 	reader sys.Call
 	kept   [][]byte // came back, for the next reader
 }
@@ -156,9 +166,9 @@ func (s *stream) Take(c sys.Call) {
 	}
 	s.ask(c)
 	s.mu.Unlock()
-	c.(interface{ ParkSlow(func()) }).ParkSlow(s.leave)
+	c.(interface{ ParkSlow(func()) }).ParkSlow(func() { s.leave(true) })
 	if c.Nonblock() {
-		s.leave()
+		s.leave(false)
 	}
 }
 
@@ -179,13 +189,14 @@ func (s *stream) ask(c sys.Call) {
 		c.Fail(err)
 		return
 	}
-	s.out, s.reader = k, c
+	s.out, s.left, s.reader = k, false, c
 }
 
 // leave has the Tread flushed, if one is out.
-func (s *stream) leave() {
+func (s *stream) leave(interrupted bool) {
 	s.mu.Lock()
 	k := s.out
+	s.left = interrupted
 	s.mu.Unlock()
 	if k != nil {
 		s.f.c.giveUp(k)
@@ -199,10 +210,10 @@ func (s *stream) answer(r *ninep.Msg, err error) {
 	c := s.reader
 	s.out, s.reader = nil, nil
 	switch {
-	case err == errFlushed && c.Nonblock():
-		c.Fail(sys.ErrAgain)
+	case err != nil && s.left: // servers have various words for it
+		c.Fail(sys.ErrInterrupted)
 	case err != nil:
-		c.Fail(interrupted(err))
+		c.Fail(interrupted(c, err))
 	case len(r.Data) > s.count:
 		c.Fail(badReply("Rread of %d bytes where %d were asked for", len(r.Data), s.count))
 	default:
