@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,52 +13,68 @@ import (
 )
 
 // TestExamples runs each example of the manual, as it stands there but for
-// the paths: those of servers until they are ready, the others on a machine.
+// the paths, in one folder: servers until they are ready, the others to their
+// end, on a machine.
 func TestExamples(t *testing.T) {
 	m := newMachine(t, "host,cores=16")
-	for _, cmd := range rootCommand().Commands() {
-		if cmd.Example == "" {
-			continue
-		}
-		for line := range strings.SplitSeq(cmd.Example, "\n") {
-			t.Run(line, func(t *testing.T) {
-				switch {
-				case strings.HasPrefix(line, "warren serve "):
-					serveExample(t, line)
-					return
-				case strings.HasPrefix(line, "warren mount "):
-					mountExample(t, m, line)
-					return
-				case strings.HasPrefix(line, "warren umount "):
-					return // mountExample ends with it
-				}
-				if out, err := m.sh("sh", strings.ReplaceAll(line, "/tmp/", t.TempDir()+"/")); err != nil {
-					t.Errorf("%v: %s", err, out)
-				}
-			})
-		}
-	}
-}
-
-// serveExample runs a server with its paths moved, until it is ready.
-func serveExample(t *testing.T, line string) {
-	dir, err := os.MkdirTemp("", "ex") // short, as the path of a socket must be
+	lab, err := os.MkdirTemp("", "ex") // short, as the path of a socket must be
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	mnt := filepath.Join(dir, "mnt")
-	if err := os.Mkdir(mnt, 0o755); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { os.RemoveAll(lab) })
+	for _, dir := range []string{"src", "mnt"} {
+		if err := os.Mkdir(filepath.Join(lab, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	line = strings.NewReplacer("/tmp/", dir+"/", "-mount /mnt", "-mount "+mnt).Replace(line)
-	for _, flag := range []string{"-listen unix!" + dir + "/s", "-state " + dir + "/state"} {
-		if name, _, _ := strings.Cut(flag, " "); !strings.Contains(line, name) {
-			line += " " + flag
+	for _, line := range examples(rootCommand()) {
+		t.Run(line, func(t *testing.T) {
+			switch strings.Fields(line)[1] {
+			case "serve", "export", "proxy":
+				serverExample(t, lab, line)
+			case "mount":
+				mountExample(t, m, line)
+			case "umount": // mountExample ends with it
+			default:
+				if out, err := m.sh("sh", "cd "+lab+" && "+strings.ReplaceAll(line, "/tmp/", lab+"/")); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+			}
+		})
+	}
+}
+
+// examples are those of a command and of all below it, each once.
+func examples(cmd *cobra.Command) []string {
+	var lines []string
+	if cmd.Example != "" {
+		lines = strings.Split(cmd.Example, "\n")
+	}
+	for _, sub := range cmd.Commands() {
+		for _, line := range examples(sub) {
+			if !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
+}
+
+// serverExample runs a server until it is ready: on paths in the lab, and at
+// no address that others reach.
+func serverExample(t *testing.T, lab, line string) {
+	mnt := filepath.Join(lab, "mnt")
+	line = strings.NewReplacer("/tmp/", lab+"/", "-mount /mnt", "-mount "+mnt, "tls!*!5640", "tls!127.0.0.1!0").Replace(line)
+	if strings.HasPrefix(line, "warren serve") {
+		for _, flag := range []string{"-listen unix!" + lab + "/s", "-state " + lab + "/state"} {
+			if name, _, _ := strings.Cut(flag, " "); !strings.Contains(line, name) {
+				line += " " + flag
+			}
 		}
 	}
 	m := &testMachine{t: t, log: newLockedBuffer()}
 	m.cmd = exec.Command("sh", "-c", "exec "+line)
+	m.cmd.Dir = lab
 	m.cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program(t))+":"+os.Getenv("PATH"))
 	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
 	if err := m.cmd.Start(); err != nil {

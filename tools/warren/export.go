@@ -39,7 +39,7 @@ func exportCommand() *cobra.Command {
 			"of a connection has the rights of who made it.\n\n" +
 			"A connection may have some thousands of files at a time, and name a million: mount again after that.",
 		Example: "warren export -listen unix!/tmp/src.sock src",
-		Args: words(1, 1),
+		Args:    words(1, 1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
