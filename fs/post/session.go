@@ -177,7 +177,7 @@ func (s *session) dial() (*client.Client, error) {
 	connect := func(ctx context.Context) (net.Conn, error) {
 		nc, err := p.set.cfg.Dial(ctx, p.addr, s.user)
 		if err != nil {
-			return nil, err
+			return nil, p.noServer(err)
 		}
 		reached = true
 		return &hearing{nc, &s.heard}, nil
@@ -195,10 +195,10 @@ func (s *session) dial() (*client.Client, error) {
 		o.Aname = plain
 		cl, err = client.DialBy(ctx, p.addr, o, connect)
 	}
-	if err != nil {
-		return nil, p.failure(err, reached)
+	if err != nil && p.life.Err() != nil {
+		err = sys.ErrGone
 	}
-	return cl, nil
+	return cl, err
 }
 
 // options are those of the session's user. What the server spoke last comes
@@ -217,16 +217,11 @@ func (s *session) options() client.Options {
 	return o
 }
 
-// failure says why there is no session. That a socket's file is missing is not
-// said of the file that somebody wants to open.
-func (p *Post) failure(err error, reached bool) error {
+// noServer says that nobody could be connected to. That a socket's file is
+// missing is not said of the file that somebody wants to open.
+func (p *Post) noServer(err error) error {
 	errno := sys.Errno(err)
-	switch {
-	case p.life.Err() != nil:
-		return sys.ErrGone
-	case reached:
-		return err
-	case errno == syscall.ENOENT:
+	if errno == syscall.ENOENT {
 		errno = syscall.ECONNREFUSED
 	}
 	return sys.Errorf(errno, "no server at %s: %s", p.addr, strings.TrimPrefix(err.Error(), p.addr+": "))
