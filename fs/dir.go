@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -9,10 +10,11 @@ import (
 
 // dir is the node of an object's directory.
 type dir[T Object] struct {
-	d   *Dir[T]
-	t   T
-	up  Node // nil at the root
-	env *Env
+	d     *Dir[T]
+	t     T
+	up    Node // nil at the root
+	env   *Env
+	fixed []atomic.Pointer[Node] // at the root: its fixed directories, by row, once they were walked to
 }
 
 // A qid's path is the table's class, the object's serial and the row + 1.
@@ -86,10 +88,19 @@ func (n *dir[T]) find(name string) int {
 
 // child returns the node of a row.
 func (n *dir[T]) child(row int) Node {
-	if sub := n.d.Files[row].Sub; sub != nil {
+	sub := n.d.Files[row].Sub
+	switch {
+	case sub == nil:
+		return &file[T]{dir: n, row: row}
+	case n.fixed == nil:
 		return sub(n.t, n)
 	}
-	return &file[T]{dir: n, row: row}
+	if p := n.fixed[row].Load(); p != nil {
+		return *p
+	}
+	made := sub(n.t, n)
+	n.fixed[row].Store(&made)
+	return made
 }
 
 func (n *dir[T]) Walk(c *Call, name string) (Node, error) {

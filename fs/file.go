@@ -174,8 +174,7 @@ type snapshot[T Object] struct {
 	named bool // opened by name, not through clone
 
 	mu   sync.Mutex
-	text []byte
-	have bool
+	text *[]byte // nil until it was rendered
 }
 
 func (s *snapshot[T]) Read(c *Call, off int64) {
@@ -185,27 +184,24 @@ func (s *snapshot[T]) Read(c *Call, off int64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if off <= 0 || !s.have {
+	if off <= 0 || s.text == nil {
 		if err := s.render(c); err != nil {
 			c.where = s
 			c.Fail(err)
 			return
 		}
 	}
-	off = max(off, 0)
-	if off >= int64(len(s.text)) {
-		c.Deliver(nil, nil)
-		return
-	}
-	c.Deliver(s.text[off:], nil)
+	text := *s.text
+	c.Deliver(text[min(max(off, 0), int64(len(text))):], nil)
 }
 
 func (s *snapshot[T]) render(c *Call) (err error) {
 	def, t := s.file.def(), s.file.dir.t
-	if s.text == nil {
-		s.text = s.file.dir.env.buffer()
+	kept := s.text
+	if kept == nil {
+		kept = s.file.dir.env.buffer()
 	}
-	b := s.text[:0]
+	b := (*kept)[:0]
 	switch {
 	case def.Kind == Text:
 		b, err = def.Text(c, t, b)
@@ -217,7 +213,7 @@ func (s *snapshot[T]) render(c *Call) (err error) {
 	if err != nil {
 		return err
 	}
-	s.text, s.have = b, true
+	*kept, s.text = b, kept
 	return nil
 }
 

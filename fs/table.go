@@ -2,6 +2,7 @@ package fs
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"warren/fs/sys"
 )
@@ -37,7 +38,8 @@ type File[T Object] struct {
 	Size func(t T) int64
 	// Verbs are the commands of a Ctl file.
 	Verbs []Verb[T]
-	// Sub is the node of a fixed directory.
+	// Sub is the node of a fixed directory. That of the root's is used for as
+	// long as there is the tree.
 	Sub func(t T, parent Node) Node
 	// Clone makes an object and returns its directory: the open file becomes
 	// its ctl.
@@ -67,22 +69,24 @@ type Env struct {
 // keepBuffer is the largest snapshot buffer that is used again.
 const keepBuffer = 1 << 16
 
-func (e *Env) buffer() []byte {
+func (e *Env) buffer() *[]byte {
 	if b, ok := e.bufs.Get().(*[]byte); ok {
-		return (*b)[:0]
+		return b
 	}
-	return make([]byte, 0, 512)
+	b := make([]byte, 0, 512)
+	return &b
 }
 
-func (e *Env) recycle(b []byte) {
-	if cap(b) > 0 && cap(b) <= keepBuffer {
-		e.bufs.Put(&b)
+func (e *Env) recycle(b *[]byte) {
+	if b != nil && cap(*b) <= keepBuffer {
+		e.bufs.Put(b)
 	}
 }
 
-// Root returns the root node of a tree.
+// Root returns the root node of a tree. It keeps the fixed directories in it, so
+// that walks through them make no nodes.
 func (d *Dir[T]) Root(t T, env *Env) Node {
-	return &dir[T]{d: d, t: t, env: env}
+	return &dir[T]{d: d, t: t, env: env, fixed: make([]atomic.Pointer[Node], len(d.Files))}
 }
 
 // Node returns the node of an object's directory, below parent.

@@ -94,7 +94,7 @@ func (s *server) stat(c *fs.Call, n *node, out *gofuse.AttrOut) gofuse.Status {
 // incEpoch is the notification that no name is to be trusted any more
 // (FUSE_NOTIFY_INC_EPOCH, Linux 6.16), for when a directory was closed to
 // others, for one. Older kernels learn that within nameTime.
-const incEpoch = -8
+const incEpoch = 8
 
 // SetAttr is chmod, chown, truncate and utimes in one.
 func (s *server) SetAttr(cancel <-chan struct{}, in *gofuse.SetAttrIn, out *gofuse.AttrOut) gofuse.Status {
