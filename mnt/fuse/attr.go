@@ -102,11 +102,18 @@ func (s *server) SetAttr(cancel <-chan struct{}, in *gofuse.SetAttrIn, out *gofu
 	if n == nil {
 		return errStale
 	}
-	r := s.begin(cancel, &in.InHeader, n)
-	defer r.free()
 	ch := change(in)
-	// A truncation through an open file is the opener's right.
-	if _, open := in.GetFh(); ch.Set != 0 && !(open && ch.Set == fs.SetSize) {
+	user := s.users.ByUID(in.Uid, in.Gid)
+	if fh, open := in.GetFh(); open && ch.Set == fs.SetSize { // the opener's right
+		if f := s.files.get(fh); f != nil {
+			defer f.done(s)
+			user = f.user
+		}
+	}
+	r := s.request(user, in.Pid, nil, false)
+	r.watch(cancel, n)
+	defer r.free()
+	if ch.Set != 0 {
 		if err := n.file.Change(&r.call, ch); err != nil {
 			return s.status(err)
 		}
