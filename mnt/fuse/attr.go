@@ -103,7 +103,7 @@ func (s *server) SetAttr(cancel <-chan struct{}, in *gofuse.SetAttrIn, out *gofu
 		return errStale
 	}
 	ch := change(in)
-	user := s.users.ByUID(in.Uid, in.Gid)
+	user := s.users.ByUID(in.InHeader.Uid, in.InHeader.Gid)
 	if fh, open := in.GetFh(); open && ch.Set == fs.SetSize { // the opener's right
 		if f := s.files.get(fh); f != nil {
 			defer f.done(s)
