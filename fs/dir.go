@@ -195,6 +195,9 @@ func (n *dir[T]) Change(c *Call, ch Change) error {
 		}
 		n.env.Errors.Add(c, path, verb, err)
 	}
+	if err == nil && ch.Op == OpSet {
+		n.env.changed(n.path, ch.command())
+	}
 	return err
 }
 

@@ -55,8 +55,10 @@ func (n *file[T]) Change(c *Call, ch Change) error {
 	err := setMeta(c.User(), n.dir.t.Meta(), n.def().Name, ch)
 	if err != nil {
 		n.dir.env.Errors.Add(c, n.path(), "chmod", err)
+		return err
 	}
-	return err
+	n.dir.env.changed(n.path, ch.command())
+	return nil
 }
 
 func (n *file[T]) Open(c *Call, f Flags) (Handle, Node, error) {
@@ -224,7 +226,9 @@ func (s *snapshot[T]) Write(c *Call, p []byte, _ int64) {
 		return
 	}
 	def := s.file.def()
-	n, verb, err := run(c, def.Verbs, def.Name, s.file.dir.t, p)
+	n, verb, err := run(c, def.Verbs, def.Name, s.file.dir.t, p, func(line string) {
+		s.file.dir.env.changed(s.file.path, line)
+	})
 	if err != nil {
 		s.file.dir.env.Errors.Add(c, s.file.path(), verb, err)
 	}

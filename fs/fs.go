@@ -13,6 +13,8 @@
 package fs
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"warren/fs/sys"
@@ -151,6 +153,21 @@ const (
 	SetSize // accepted and ignored
 	SetTime // accepted and ignored
 )
+
+// command says what an OpSet sets, as a shell would; "" if nothing that stays.
+func (ch Change) command() string {
+	var b []byte
+	if ch.Set&SetMode != 0 {
+		b = fmt.Appendf(b, " chmod %04o", ch.Mode)
+	}
+	if ch.Set&SetUID != 0 {
+		b = fmt.Appendf(b, " chown %d", ch.UID)
+	}
+	if ch.Set&SetGID != 0 {
+		b = fmt.Appendf(b, " chgrp %d", ch.GID)
+	}
+	return strings.TrimPrefix(string(b), " ")
+}
 
 // A Handle is one open of a file. Its methods never block: each call is
 // answered before they return, or parked. Close is called once, when no call

@@ -63,11 +63,20 @@ type Kids[T Object] struct {
 // An Env is what all nodes of one tree share.
 type Env struct {
 	Errors ErrorLog
-	bufs   sync.Pool // of *[]byte: snapshots of closed Text files
+	// Changed, if not nil, is told of each setting that was set: the path of
+	// the ctl, or of what chmod and chown changed, and the command.
+	Changed func(path, command string)
+	bufs    sync.Pool // of *[]byte: snapshots of closed Text files
 }
 
 // keepBuffer is the largest snapshot buffer that is used again.
 const keepBuffer = 1 << 16
+
+func (e *Env) changed(path func() string, command string) {
+	if e.Changed != nil && command != "" {
+		e.Changed(path(), command)
+	}
+}
 
 func (e *Env) buffer() *[]byte {
 	if b, ok := e.bufs.Get().(*[]byte); ok {

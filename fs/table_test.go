@@ -229,6 +229,23 @@ func TestCtlLinesStopAtTheFailedOne(t *testing.T) {
 	}
 }
 
+func TestSettingsAreTold(t *testing.T) {
+	_, n, env := newTree()
+	var told []string
+	env.Changed = func(path, command string) { told = append(told, path+": "+command) }
+	h := open(t, walk(t, n, root, "ctl"), root, OWrite)
+	_, _ = write(h, root, "size 3\nlid on\nsize 99\n") // an action, and one that fails
+	c, _ := call(root)
+	for _, ch := range []Change{{Op: OpSet, Set: SetMode, Mode: 0o600}, {Op: OpSet, Set: SetSize}} {
+		if err := walk(t, n, root, "ctl").Change(c, ch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(told, "; "); got != "/ctl: size 3; /ctl: chmod 0600" {
+		t.Errorf("told: %s", got)
+	}
+}
+
 func TestDumpRoundTrips(t *testing.T) {
 	b, n, _ := newTree()
 	h := open(t, walk(t, n, root, "ctl"), root, ORead|OWrite)

@@ -28,12 +28,13 @@ type Verb[T Object] struct {
 type command[T Object] struct {
 	verb string
 	do   func(c *Call, t T) error
-	end  int // offset behind the line
+	set  string // the line, if it is a setting
+	end  int    // offset behind the line
 }
 
 // run checks all lines of a write, then does them in order. It returns how
-// many bytes were done, and the verb that failed.
-func run[T Object](c *Call, verbs []Verb[T], file string, t T, p []byte) (int, string, error) {
+// many bytes were done, and the verb that failed. set is told of each setting.
+func run[T Object](c *Call, verbs []Verb[T], file string, t T, p []byte, set func(line string)) (int, string, error) {
 	cmds, verb, err := parseLines(verbs, file, p)
 	if err != nil {
 		return 0, verb, err
@@ -42,6 +43,9 @@ func run[T Object](c *Call, verbs []Verb[T], file string, t T, p []byte) (int, s
 	for _, cmd := range cmds {
 		if err := cmd.do(c, t); err != nil {
 			return done, cmd.verb, err
+		}
+		if cmd.set != "" {
+			set(cmd.set)
 		}
 		done = cmd.end
 	}
@@ -112,6 +116,9 @@ func parseLine[T Object](verbs []Verb[T], file, line string) (command[T], error)
 		return cmd, prefixed(v.Name, err)
 	}
 	cmd.do = do
+	if v.Dump != nil {
+		cmd.set = line
+	}
 	return cmd, nil
 }
 

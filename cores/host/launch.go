@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -201,8 +202,15 @@ func explain(name, dir string, err error) error {
 		if unix.Stat(absolute(dir, name), &st) == nil {
 			return sys.Errorf(no, "exec: %s: its interpreter (the #! line's, or the dynamic loader) does not exist", name)
 		}
+		if !strings.Contains(name, "/") {
+			return sys.Errorf(no, "exec: %s: not found in the program's PATH", name)
+		}
 		return sys.Errorf(no, "exec: %s: file does not exist", name)
 	case syscall.EACCES:
+		var st unix.Stat_t
+		if unix.Stat(absolute(dir, name), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			return sys.Errorf(no, "exec: %s: is a directory", name)
+		}
 		if dir != "/" {
 			return sys.Errorf(no, "exec: %s: permission denied (for it, or for its directory %s)", name, dir)
 		}

@@ -60,12 +60,12 @@ func TestRefusalsOfExec(t *testing.T) {
 		text string
 	}{
 		{"no file", []string{"/no/such"}, "/", syscall.ENOENT, "exec: /no/such: file does not exist"},
-		{"no name", []string{"no-such-program"}, "/", syscall.ENOENT, "exec: no-such-program: file does not exist"},
+		{"no name", []string{"no-such-program"}, "/", syscall.ENOENT, "exec: no-such-program: not found in the program's PATH"},
 		{"dir from nowhere", []string{"/bin/true"}, "etc", syscall.EINVAL, "dir: etc: want a path from the root"},
 		{"no directory", []string{"/bin/true"}, "/no/dir", syscall.ENOENT, "dir: /no/dir: file does not exist"},
 		{"directory is a file", []string{"/bin/true"}, "/etc/passwd", syscall.ENOTDIR, "exec: /bin/true in /etc/passwd: not a directory"},
 		{"closed", []string{closed}, "/", syscall.EACCES, "exec: " + closed + ": permission denied"},
-		{"a directory", []string{"/etc"}, "/", syscall.EACCES, "exec: /etc: permission denied"},
+		{"a directory", []string{"/etc"}, "/", syscall.EACCES, "exec: /etc: is a directory"},
 		{"no #!", []string{bare}, "/", syscall.ENOEXEC, "exec: " + bare + ": not a program (a script must begin with #!, such as #!/bin/sh)"},
 		{"no interpreter", []string{orphan}, "/", syscall.ENOENT, "exec: " + orphan + ": its interpreter (the #! line's, or the dynamic loader) does not exist"},
 		{"NUL", []string{"/bin/true", "a\x00b"}, "/", syscall.EINVAL, "exec: /bin/true: invalid argument"},

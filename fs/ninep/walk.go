@@ -83,12 +83,15 @@ func aboutName(err error) bool {
 	return false
 }
 
-// step walks one name from a node. ".." at the attachment's root stays there.
+// step walks one name from a node. ".." at the attachment's root stays there,
+// and "." does in 9P2000.L, whose directories have it.
 func (c *exchange) step(f *fid, at fs.Node, qid fs.Qid, name string) (fs.Node, error) {
 	switch {
 	case qid.Kind != fs.Directory:
 		return nil, sys.ErrNotDir
 	case name == ".." && qid.Path == f.att.root.Path:
+		return at, nil
+	case name == "." && c.dialect == DotL:
 		return at, nil
 	}
 	if err := checkName(name); err != nil {

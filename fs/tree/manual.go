@@ -41,7 +41,7 @@ var topics = []topic{
 var bugs = []string{
 	"grep -r by the owner opens every file: it takes messages from channels and waits at streams.",
 	"select(2) and poll(2) say that every file of a mount is always ready. O_NONBLOCK counts when it is given to open(2); set later it changes nothing.",
-	"On a mount, files other than logs show a size of 4096, whatever they hold, as programs that splice take a file of size 0 for empty. Over 9P the size is 0.",
+	"On a mount, files other than logs show a size of 4096, whatever they hold, as programs that splice take a file of size 0 for empty. Over 9P the size is 0. As with sysfs, programs that go by the size are wrong about them: cmp -s, diff -q, tar.",
 	"Where the kernel is older than 6.16, a chmod that takes rights to a directory away may take ten seconds to be seen through a mount by those who were there before.",
 	"A program that seeks back over what it read too much, as head -1 does, says so on a stream and fails, though it has printed its line: use read, or dd count=1.",
 	"close(2) on a mount returns before the server has heard of it.",

@@ -25,7 +25,7 @@ type procAction = func(*fs.Call, *mcp.Proc) error
 func procSettings() []fs.Verb[*mcp.Proc] {
 	return []fs.Verb[*mcp.Proc]{
 		{
-			Name: "exec", Args: "PROG [ARG...]", Doc: "What to run: a name found in the program's PATH, or a path. Before the start.",
+			Name: "exec", Args: "PROG [ARG...]", Doc: "What to run: a name found in the program's PATH, or a path. Before the start. The process ends with this program: whatever it leaves behind, in the background or as a daemon, is killed then.",
 			Parse: func(w []string) (procAction, error) {
 				return func(_ *fs.Call, p *mcp.Proc) error { return p.SetExec(w) }, nil
 			},

@@ -25,6 +25,7 @@ type root struct {
 func newRoot(cfg Config, env *fs.Env) *root {
 	r := &root{Config: cfg, meta: fixed("/", 0), env: env, started: time.Now()}
 	r.help = appendHelp(nil, Manual())
+	env.Changed = r.changed
 	r.cores = newCores(cfg.Kern, cfg.Sched.Switch, r.tier)
 	r.procs, r.chans = newProcs(cfg.Procs), newChans(cfg.Chans)
 	r.sched = newSched(cfg.Sched, cfg.Kern.View().Len())
@@ -39,6 +40,17 @@ func (r *root) tier(id cores.ID) string {
 		return "-"
 	}
 	return "pinned"
+}
+
+// changed tells of a setting: `time set PATH 'COMMAND'`.
+func (r *root) changed(path, command string) {
+	ev := r.Kern.Events()
+	if !ev.Active() {
+		return
+	}
+	b := append(fs.AppendTime(nil, time.Now()), " set "...)
+	b = append(fs.AppendQuoted(b, path), ' ')
+	ev.Emit(append(fs.AppendQuoted(b, command), '\n'))
 }
 
 func (r *root) Meta() *sys.Meta { return r.meta }
@@ -67,7 +79,7 @@ func rootDir() *fs.Dir[*root] {
 			},
 			{
 				Name: "events", Perm: 0o444, Kind: fs.Stream, Open: open((*root).openEvents),
-				Doc:    "Every change from the open on. Each open file has its own queue of 1,024 records; what did not fit is told as \"lost N\".",
+				Doc:    "Every change from the open on. Each open file has its own queue of 1,024 records; what did not fit is told as \"lost N\". A setting is told as set, the file, and the command.",
 				Format: "time kind object detail...",
 			},
 			{

@@ -2,7 +2,9 @@ package mcp
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"warren/fs/sys"
 	"warren/kern/feed"
@@ -26,10 +28,13 @@ func (p *Proc) tell(format string, args ...any) {
 const noteBound = 4 << 10
 
 // Note sends a text of one line to those who read the process's events.
-// EMSGSIZE for one of more than 4 KiB.
+// EMSGSIZE for one of more than 4 KiB, EINVAL for one that is no text.
 func (p *Proc) Note(text string) error {
 	if len(text) > noteBound {
 		return sys.Errorf(syscall.EMSGSIZE, "note: %d bytes, at most %d", len(text), noteBound)
+	}
+	if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+		return sys.Errorf(syscall.EINVAL, "note: a note is text: this is not UTF-8, or has a NUL in it")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
