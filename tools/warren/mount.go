@@ -11,7 +11,7 @@ import (
 
 func mountCommand() *cobra.Command {
 	var o fuse.Options
-	var streams []string
+	var talk client.Options
 	cmd := &cobra.Command{
 		Use:     "mount [-allow-other] [-stream NAME]... ADDR DIR",
 		Short:   "mount a 9P server's tree through FUSE, until SIGTERM or SIGINT",
@@ -21,11 +21,12 @@ func mountCommand() *cobra.Command {
 			"does the end of the server, which is an error.",
 		Args:              words(2, 2),
 		ValidArgsFunction: completeMount,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return mount(args[0], args[1], streams, o)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			talk.TLS = clientTLS(cmd)
+			return mount(args[0], args[1], talk, o)
 		},
 	}
-	cmd.Flags().StringArrayVar(&streams, "stream", nil, "name of files that give a message a read on this server, as often as wanted")
+	cmd.Flags().StringArrayVar(&talk.Streams, "stream", nil, "name of files that give a message a read on this server, as often as wanted")
 	cmd.Flags().BoolVar(&o.AllowOther, "allow-other", false, "let other users in; the server judges what each may do")
 	return cmd
 }
@@ -39,10 +40,10 @@ func completeMount(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 }
 
 // mount mounts and waits for the end: by a signal, by umount, or the server's.
-func mount(addr, dir string, streams []string, o fuse.Options) error {
+func mount(addr, dir string, talk client.Options, o fuse.Options) error {
 	ctx, stop := interruptible()
 	defer stop()
-	cl, err := client.Dial(ctx, addr, client.Options{Streams: streams})
+	cl, err := client.Dial(ctx, addr, talk)
 	if err != nil {
 		return ended(ctx, noServer(addr, err))
 	}
