@@ -225,6 +225,11 @@ func (s *snapshot[T]) Write(c *Call, p []byte, _ int64) {
 		c.Fail(sys.ErrNotOpen)
 		return
 	}
+	if s.file.dir.t.Meta().Gone() {
+		c.where = s
+		c.Fail(sys.ErrGone)
+		return
+	}
 	def := s.file.def()
 	n, verb, err := run(c, def.Verbs, def.Name, s.file.dir.t, p, func(line string) {
 		s.file.dir.env.changed(s.file.path, line)

@@ -381,8 +381,12 @@ func TestRemovedObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := walk(t, n, alice, "x/status")
+	ctl := open(t, walk(t, n, alice, "x/ctl"), alice, OWrite)
 	if err := n.Change(c, Change{Op: OpRemove, Name: "x"}); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := write(ctl, alice, "size 1"); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("a command to a removed object: %v", err)
 	}
 	if _, _, err := status.Open(c, ORead); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("open of a removed object's file: %v", err)

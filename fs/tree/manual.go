@@ -44,6 +44,7 @@ var bugs = []string{
 	"On a mount, files other than logs show a size of 4096, whatever they hold, as programs that splice take a file of size 0 for empty. Over 9P the size is 0. As with sysfs, programs that go by the size are wrong about them: cmp -s, diff -q, tar.",
 	"Where the kernel is older than 6.16, a chmod that takes rights to a directory away may take ten seconds to be seen through a mount by those who were there before.",
 	"A program that seeks back over what it read too much, as head -1 does, says so on a stream and fails, though it has printed its line: use read, or dd count=1.",
+	"Settings of one object that together are longer than a write (128 KiB on a mount) do not come back with one cat saved >ctl: write them in pieces that end at newlines.",
 	"close(2) on a mount returns before the server has heard of it.",
 	"busybox's cat hands its output to sendfile(2). Into a pipe, Linux before 6.5 (with v9fs later kernels, too) holds the pipe while it waits for the next message: who reads the pipe gets each message with the next one. Use read, dd or GNU cat.",
 	"GNU tail -f waits for inotify, and so for ever, where Linux mounts 9P2000 or 9P2000.u: with 9P2000.L and FUSE it polls. Elsewhere follow does the same.",
