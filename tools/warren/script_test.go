@@ -18,6 +18,8 @@ import (
 //
 //	serve [ARG...]             bring up a server, which is ended with the script
 //	eventually REGEXP PROG...  run a program until its output matches
+//	address NAME FILE PREFIX   wait for "ready" in a server's output, and set
+//	                           NAME to the first address in it with this prefix
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -31,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":      scriptServe,
 			"eventually": scriptEventually,
+			"address":    scriptAddress,
 		},
 		Condition: func(cond string) (bool, error) {
 			_, err := os.Stat("/dev/fuse")
@@ -44,8 +47,8 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("unsupported: ! serve")
 	}
-	log := newLockedBuffer()
-	args = append([]string{"serve", "-machine", "host,cores=8", "-state", ts.MkAbs("state"), "-listen", ts.Getenv("WARREN_ADDR")}, args...)
+	log, addr := newLockedBuffer(), ts.Getenv("WARREN_ADDR")
+	args = append([]string{"serve", "-machine", "host,cores=8", "-state", ts.MkAbs("state"), "-listen", addr}, args...)
 	cmd := exec.Command(scriptProgram(ts), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	ts.Check(cmd.Start())
@@ -55,7 +58,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 		close(ended)
 	}()
 	ts.Defer(func() {
-		halt := exec.Command(scriptProgram(ts), "-addr", ts.Getenv("WARREN_ADDR"), "write", "ctl", "halt")
+		halt := exec.Command(scriptProgram(ts), "-addr", addr, "write", "ctl", "halt")
 		if halt.Run() != nil {
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 		}
