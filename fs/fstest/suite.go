@@ -59,6 +59,7 @@ func Run(t *testing.T, start Start) {
 			b.eventually("every open file is closed", func() bool { return tree.Opens() == 0 })
 		})
 	}
+	t.Run("GoFS", func(t *testing.T) { testGoFS(t, start) })
 }
 
 // A bed is what a test lies on: a tree and a front end that root uses.

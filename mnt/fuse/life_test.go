@@ -326,36 +326,11 @@ func TestNothingStays(t *testing.T) {
 	}
 }
 
-// A plain is a directory of texts and directories that never change.
-type plain struct{ meta *sys.Meta }
-
-func (p *plain) Meta() *sys.Meta { return p.meta }
-
-func plainDir(class uint8, below *wfs.Dir[*plain]) *wfs.Dir[*plain] {
-	text := func(text string) func(*wfs.Call, *plain, []byte) ([]byte, error) {
-		return func(_ *wfs.Call, _ *plain, b []byte) ([]byte, error) { return append(b, text...), nil }
-	}
-	d := &wfs.Dir[*plain]{Class: class, Files: []wfs.File[*plain]{
-		{Name: "empty", Perm: 0o444, Kind: wfs.Text, Text: text("")},
-		{Name: "long", Perm: 0o444, Kind: wfs.Text, Text: text(strings.Repeat("some text\n", 500))},
-	}}
-	if below != nil {
-		d.Files = append(d.Files, wfs.File[*plain]{
-			Name: "sub", Perm: 0o755, Kind: wfs.Directory,
-			Sub: func(_ *plain, up wfs.Node) wfs.Node { return below.Node(newPlain("sub"), up) },
-		})
-	}
-	return d
-}
-
-func newPlain(name string) *plain { return &plain{sys.NewMeta(0, name, wtest.Root())} }
-
-// TestGoFS lets Go's own suite have a tree that it may read as it likes.
+// TestGoFS lets Go's own suite read a mount as Go's programs do.
 func TestGoFS(t *testing.T) {
 	need(t)
 	dir := mountPoint(t)
-	root := plainDir(1, plainDir(2, plainDir(3, nil))).Root(newPlain("/"), new(wfs.Env))
-	m, err := Mount(root, dir, options(t))
+	m, err := Mount(wtest.Plain(), dir, options(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,7 +339,7 @@ func TestGoFS(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if err := fstest.TestFS(os.DirFS(dir), "empty", "sub/sub/long"); err != nil {
+	if err := fstest.TestFS(os.DirFS(dir), "empty", "none", "sub/log", "sub/sub/text"); err != nil {
 		t.Error(err)
 	}
 }
