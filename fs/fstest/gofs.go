@@ -126,11 +126,14 @@ func (f *goFile) ReadDir(n int) ([]iofs.DirEntry, error) {
 	return entries, nil
 }
 
+// Close may be called again: the suite does.
 func (f *goFile) Close() error {
-	if f.file == nil {
+	file := f.file
+	f.file = nil
+	if file == nil {
 		return nil
 	}
-	return f.file.Close()
+	return file.Close()
 }
 
 // goInfo is what is known about a file.
