@@ -122,7 +122,7 @@ func TestSwapped(t *testing.T) {
 // TestRaces swaps names for links that lead out all the time, while clients
 // do all they can with them.
 func TestRaces(t *testing.T) {
-	const rounds = 1000
+	const rounds = 300
 	s := newStand(t, Options{Write: true})
 	stop := s.swap()
 	var all sync.WaitGroup

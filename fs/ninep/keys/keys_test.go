@@ -90,7 +90,7 @@ func (s *said) String() string {
 
 const greeting = "welcome"
 
-func open(t *testing.T, f Files) *house {
+func open(t *testing.T, f Files, set ...func(*ninep.Gate)) *house {
 	t.Helper()
 	h := new(house)
 	k, err := Load(f, new(sys.Users), slog.New(slog.NewTextHandler(&h.said, nil)))
@@ -108,6 +108,9 @@ func open(t *testing.T, f Files) *house {
 		_, _ = io.WriteString(nc, greeting)
 		nc.Close()
 	}}
+	for _, set := range set {
+		set(g)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
