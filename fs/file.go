@@ -175,8 +175,10 @@ type snapshot[T Object] struct {
 	opened[T]
 	named bool // opened by name, not through clone
 
-	mu   sync.Mutex
-	text *[]byte // nil until it was rendered
+	mu    sync.Mutex
+	text  *[]byte // nil until it was rendered
+	wrote bool    // since the last render
+	start int64   // the offset that text begins at
 }
 
 func (s *snapshot[T]) Read(c *Call, off int64) {
@@ -186,15 +188,23 @@ func (s *snapshot[T]) Read(c *Call, off int64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if off <= 0 || s.text == nil {
+	if off <= 0 || s.text == nil || s.wrote {
 		if err := s.render(c); err != nil {
 			c.where = s
 			c.Fail(err)
 			return
 		}
+		// A write moved the offset of a descriptor that is read, too.
+		s.start = 0
+		if s.wrote {
+			s.start, s.wrote = max(off, 0), false
+		}
 	}
-	text := *s.text
-	c.Deliver(text[min(max(off, 0), int64(len(text))):], nil)
+	text, at := *s.text, max(off, 0)
+	if at >= s.start {
+		at -= s.start
+	}
+	c.Deliver(text[min(at, int64(len(text))):], nil)
 }
 
 func (s *snapshot[T]) render(c *Call) (err error) {
@@ -230,6 +240,9 @@ func (s *snapshot[T]) Write(c *Call, p []byte, _ int64) {
 		c.Fail(sys.ErrGone)
 		return
 	}
+	s.mu.Lock()
+	s.wrote = true
+	s.mu.Unlock()
 	def := s.file.def()
 	n, verb, err := run(c, def.Verbs, def.Name, s.file.dir.t, p, func(line string) {
 		s.file.dir.env.changed(s.file.path, line)

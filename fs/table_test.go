@@ -278,6 +278,28 @@ func TestReadsContinueASnapshot(t *testing.T) {
 	}
 }
 
+func TestReadAfterWriteBegins(t *testing.T) {
+	_, n, _ := newTree()
+	h := open(t, walk(t, n, root, "ctl"), root, ORead|OWrite)
+	const line = "size 7\n"
+	if _, err := write(h, root, line); err != nil {
+		t.Fatal(err)
+	}
+	at := int64(len(line)) // where a shell's descriptor is now
+	if got := read(h, root, at); got != "size 7\n" {
+		t.Errorf("read behind a write: %q", got)
+	}
+	if got := read(h, root, at+5); got != "7\n" {
+		t.Errorf("and on: %q", got)
+	}
+	if got := read(h, root, 0); got != "size 7\n" {
+		t.Errorf("read at 0: %q", got)
+	}
+	if got := read(h, root, 5); got != "7\n" {
+		t.Errorf("read at 5: %q", got)
+	}
+}
+
 func TestPermissions(t *testing.T) {
 	_, n, env := newTree()
 	c, _ := call(alice)

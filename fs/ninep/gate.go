@@ -260,15 +260,26 @@ func (g *Gate) Close() {
 	for l := range g.listeners {
 		l.Close()
 	}
+	var cuts []*time.Timer
 	for nc := range g.conns {
-		go nc.Close()
+		if nc.SetReadDeadline(time.Unix(1, 0)) != nil {
+			go nc.Close()
+		}
+		cuts = append(cuts, time.AfterFunc(lastWords, func() { nc.Close() }))
 	}
 	for _, nc := range g.unknown {
 		go nc.Close()
 	}
 	g.mu.Unlock()
 	g.done.Wait()
+	for _, cut := range cuts {
+		cut.Stop()
+	}
 }
+
+// lastWords is how long a client may take at the end to read the answer to
+// what it was asking: a request that has begun is answered.
+const lastWords = time.Second
 
 // Conns returns how many connections are served.
 func (g *Gate) Conns() int {
