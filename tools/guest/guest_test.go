@@ -98,19 +98,22 @@ func TestMounts(t *testing.T) {
 	needGuest(t)
 	runReports(t, guest.Options{
 		Script: ". /t/mounts.sh", CPUs: 4, Nodes: 1,
-		Ports: map[string]string{"warren": hostServer(t)},
+		Ports: map[string]string{"warren": startServer(t).socket},
 	})
 }
 
-// hostServer starts warren on this machine and returns its socket.
-func hostServer(t *testing.T) string {
+// A server is warren on this machine.
+type server struct{ program, socket string }
+
+// startServer starts warren with more arguments; it ends with the test.
+func startServer(t *testing.T, args ...string) server {
 	t.Helper()
 	dir := t.TempDir()
 	if err := guest.Build(t.Context(), dir, "warren/tools/warren"); err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(dir, "sock")
-	cmd := exec.Command(filepath.Join(dir, "warren"), "serve", "-machine", "host,cores=8", "-state", filepath.Join(dir, "state"), "-listen", "unix!"+socket)
+	s := server{program: filepath.Join(dir, "warren"), socket: filepath.Join(dir, "sock")}
+	cmd := exec.Command(s.program, append([]string{"serve", "-machine", "host,cores=8", "-state", filepath.Join(dir, "state"), "-listen", "unix!" + s.socket}, args...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -120,23 +123,51 @@ func hostServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		halt := exec.Command(cmd.Path, "-addr", "unix!"+socket, "write", "ctl", "halt")
-		if out, err := halt.CombinedOutput(); err != nil {
+		if out, err := exec.Command(s.program, "-addr", "unix!"+s.socket, "write", "ctl", "halt").CombinedOutput(); err != nil {
 			t.Errorf("halt: %v: %s", err, out)
 			_ = cmd.Process.Kill()
 		}
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the host's server: %v", err)
+			t.Errorf("the server: %v", err)
 		}
 	})
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), "ready") {
-			return socket
+			return s
 		}
 	}
-	t.Fatal("the host's server did not get ready")
-	return ""
+	t.Fatal("the server did not get ready")
+	return s
+}
+
+// TestHere makes the checks of the mounts in guests on a FUSE mount of this
+// machine, whose kernel is another.
+func TestHere(t *testing.T) {
+	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs /dev/fuse and root")
+	}
+	mount := t.TempDir()
+	startServer(t, "-mount", mount)
+	list, err := exec.Command("sh", "testdata/tree.sh", mount).Output()
+	if err != nil || len(list) == 0 {
+		t.Fatalf("no list of checks: %v", err)
+	}
+	for _, shell := range []string{"bash", "dash", "busybox sh"} {
+		for check := range strings.FieldsSeq(string(list)) {
+			t.Run(shell+"/"+check, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				words := append(strings.Fields(shell), "testdata/tree.sh", mount, check, "fuse")
+				cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+				cmd.Env = append(os.Environ(), "LC_ALL=C")
+				cmd.WaitDelay = time.Second
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+			})
+		}
+	}
 }
 
 // TestManyCores has the host driver at work on 16 processors and 2 nodes.

@@ -8,10 +8,12 @@ has() { case $1 in *"$2"*) ;; *) fail "want ...$2..., got $1" ;; esac; }
 online=/sys/devices/system/cpu
 
 eventually() {
-	local n=0
+	local now end
+	read -r now _ </proc/uptime
+	end=$((${now%.*} + 20))
 	until "$@"; do
-		n=$((n + 1))
-		[ $n -lt 100 ] || fail "in vain: $*"
+		read -r now _ </proc/uptime
+		[ "${now%.*}" -lt $end ] || fail "in vain: $*"
 		sleep 0.1
 	done
 }

@@ -8,11 +8,26 @@ report() {
 	local name=$1 status from to
 	shift
 	read -r from _ </proc/uptime
+	(sleep 55 && stuck) >/tmp/stuck 2>&1 &
 	timeout -k 5 60 "$@" >/tmp/report 2>&1 </dev/null
 	status=$?
+	kill $!
 	read -r to _ </proc/uptime
 	echo "== $name $status $(echo "$to $from" | awk '{print $1 - $2}')"
-	sed 's/^/	/' /tmp/report
+	cat /tmp/report /tmp/stuck | sed 's/^/	/'
+}
+
+# stuck tells which processes wait for a file server, and where.
+stuck() {
+	local p
+	for p in /proc/[0-9]*; do
+		grep -q -e p9_ -e fuse_ "$p/stack" || continue
+		echo "$p: $(tr '\0' ' ' <"$p/cmdline")"
+		cat "$p/stack"
+	done
+	cat /proc/uptime
+	warren cat chans/stat errors
+	ps
 }
 
 # tree NAME SHELL DIR FRONT [MOST [CHECK...]] makes checks of tree.sh: those

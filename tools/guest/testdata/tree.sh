@@ -6,6 +6,11 @@
 # longest message that fits a write.
 # A check that fails says why and exits with 1.
 
+if [ -z "${2:-}" ]; then
+	sed -n 's/^check_\([a-z]*\)().*/\1/p' "$0"
+	exit
+fi
+
 cd "$1" || exit 1
 front=${3:-fuse}
 most=${4:-65536}
@@ -20,10 +25,12 @@ has() { case $1 in *"$2"*) ;; *) fail "want ...$2..., got $1" ;; esac; }
 
 # eventually COMMAND... runs it until it succeeds, for a while.
 eventually() {
-	local n=0
+	local now end
+	read -r now _ </proc/uptime
+	end=$((${now%.*} + 20))
 	until "$@"; do
-		n=$((n + 1))
-		[ $n -lt 100 ] || fail "in vain: $*"
+		read -r now _ </proc/uptime
+		[ "${now%.*}" -lt $end ] || fail "in vain: $*"
 		sleep 0.1
 	done
 }
@@ -160,6 +167,16 @@ check_signals() {
 	rmdir "chans/k$me"
 }
 
+# check_nonblock asks for no wait. 9P2000 and 9P2000.u have no word for it.
+check_nonblock() {
+	case $front in 9p2000 | 9p2000.u) return ;; esac
+	mkdir "chans/n$me"
+	has "$(/usr/bin/dd if="chans/n$me/data" iflag=nonblock bs=4096 count=1 2>&1)" 'temporarily unavailable'
+	echo now >"chans/n$me/data"
+	is "$(/usr/bin/dd if="chans/n$me/data" iflag=nonblock bs=4096 count=1 2>/dev/null)" now
+	rmdir "chans/n$me"
+}
+
 check_clone() {
 	id=$(cat procs/clone)
 	[ "$id" -ge 0 ] || fail "clone said $id"
@@ -285,8 +302,4 @@ check_pipeline() {
 	rmdir "chans/in$me" "chans/out$me"
 }
 
-if [ -z "${2:-}" ]; then
-	sed -n 's/^check_\([a-z]*\)().*/\1/p' "$0"
-	exit
-fi
 "check_$2"
