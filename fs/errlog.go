@@ -2,6 +2,7 @@ package fs
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -9,10 +10,12 @@ import (
 	"warren/fs/sys"
 )
 
-// keepErrors is how many errors of a user are kept; maxErrorUsers bounds the
-// memory that many users can cost: the one longest quiet is forgotten.
+// keepErrors is how many errors of a user are kept, of maxErrorText bytes at
+// most; maxErrorUsers bounds the memory that many users can cost: the one
+// longest quiet is forgotten.
 const (
 	keepErrors    = 100
+	maxErrorText  = 1 << 10
 	maxErrorUsers = 1000
 )
 
@@ -58,6 +61,10 @@ func (l *ErrorLog) Add(c *Call, path, verb string, err error) {
 	case syscall.EINTR, syscall.EAGAIN:
 		return
 	}
+	text := err.Error()
+	if len(text) > maxErrorText { // the words of some other server
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
 	now := time.Now()
 	line := AppendTime(nil, now)
 	line = append(line, ' ')
@@ -71,14 +78,14 @@ func (l *ErrorLog) Add(c *Call, path, verb string, err error) {
 	line = append(line, ' ')
 	line = AppendQuoted(line, verb)
 	line = append(line, ' ')
-	line = append(AppendQuoted(line, err.Error()), '\n')
+	line = append(AppendQuoted(line, text), '\n')
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ring := l.ring(c.User().UID)
 	ring.lines[ring.n%keepErrors] = line
 	ring.n++
-	ring.text, ring.last = err.Error(), now
+	ring.text, ring.last = text, now
 }
 
 func (l *ErrorLog) ring(uid uint32) *errorRing {

@@ -5,19 +5,23 @@
 // messages are encoded, decoded and printed. A conn is one client. Its reader
 // goroutine decodes requests and carries them out one after the other, as
 // nodes and handles do not block; what must wait is a parked request, which
-// costs no goroutine. Replies are appended to the conn's out buffer. The
-// reader writes it when it has no further complete request, so that replies
-// which are ready together go out in one write; an answer that comes while
-// the reader sleeps is written by a goroutine that lives as long as there is
-// something to write.
+// costs no goroutine. Nodes on other machines are the exception: an exchange
+// that asks one leaves the reader's place to a new goroutine. Replies are
+// appended to the conn's out buffer. The reader writes it when it has no
+// further complete request, so that replies which are ready together go out in
+// one write; an answer that comes while the reader sleeps is written by a
+// goroutine that lives as long as there is something to write.
 //
 // # State
 //
-// The reader owns the fids and the buffer of what it has read. conn.mu guards
-// the out buffer, the parked requests, and what a fid keeps about those. It is
-// the last lock in any order, as answers are given with locks of the answerer
-// held, and it is never held over a system call. The goroutine that set
-// conn.writing is the only one that writes.
+// The reader owns the buffer of what it has read. Who carries out a request
+// holds conn.turn, which guards the fids: the reader, but while it waits for the
+// next request, and an exchange that was away, when it is back. A fid that such
+// an exchange uses is not moved or opened meanwhile, and is let go of when they
+// are interrupted and over. conn.mu guards the out buffer, the parked requests,
+// and what a fid keeps about those. It is the last lock in any order, as answers
+// are given with locks of the answerer held, and it is never held over a system
+// call. The goroutine that set conn.writing is the only one that writes.
 //
 // # Flush
 //

@@ -359,3 +359,65 @@ func stormReader(ctx context.Context, t *testing.T, cl *client.Client, seed int,
 		f.Close()
 	}
 }
+
+// A write that may be a part of a message is refused, as it is without a
+// server in between.
+func TestSplitWrite(t *testing.T) {
+	r := newRack(t, Config{ID: "us"})
+	r.post("far", newFar(t, fstest.NewTree().Root, "far").addr)
+	cl := r.dial(root, client.Options{Msize: 8192})
+	if err := cl.Mkdir(context.Background(), "far/objs/x", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := cl.Open(context.Background(), "far/objs/x/data", fs.OWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, err = f.Write(make([]byte, f.IOUnit()))
+	r.fails(err, syscall.EMSGSIZE, "")
+	if _, err := f.Write(make([]byte, f.IOUnit()-1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// liar is a directory of a server that makes names up.
+type liar struct{ fs.Node }
+
+func (l liar) List(_ *fs.Call, cookie uint64, yield func(fs.Stat, uint64) bool) error {
+	for i, name := range []string{"good", "", "../../etc", "a/b", "nul\x00", "fine"} {
+		if uint64(i) >= cookie && !yield(fs.Stat{Name: name, Mode: 0o444, Qid: fs.Qid{Path: uint64(i), Kind: fs.Text}}, uint64(i+1)) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (l liar) Open(c *fs.Call, f fs.Flags) (fs.Handle, fs.Node, error) {
+	h, _, err := l.Node.Open(c, f)
+	return h, l, err
+}
+
+func (l liar) Walk(*fs.Call, string) (fs.Node, error) {
+	return nil, sys.Errorf(syscall.EBUSY, "many\nlines\x07%s", string(make([]byte, 5000)))
+}
+
+// What a server says is not passed on as it comes: not its names into our
+// directories, nor its words into our tables.
+func TestLiar(t *testing.T) {
+	p := &pipes{root: liar{fstest.NewTree().Root}}
+	r := newRack(t, Config{Dial: p.dial})
+	r.post("liar", "unix!/liar")
+	all, err := r.as(root).ReadDir("liar")
+	if err != nil || len(all) != 2 || all[0].Name != "good" || all[1].Name != "fine" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	_, err = r.as(root).Stat("liar/x")
+	r.fails(err, syscall.EBUSY, "many\nlines")
+	if text, err := r.log.Last(0); err != nil || len(text) > 2000 {
+		t.Errorf("errors keeps %d bytes, %v", len(text), err)
+	}
+	if got := oneLine("many\nlines\x07" + string(make([]byte, 5000))); len(got) != 300 || got[:11] != "many?lines?" {
+		t.Errorf("%q", got)
+	}
+}

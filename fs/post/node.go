@@ -134,6 +134,9 @@ func (n *node) List(c *fs.Call, cookie uint64, yield func(fs.Stat, uint64) bool)
 		}
 		return in.List(c, cookie, func(st fs.Stat, next uint64) bool {
 			fresh = false
+			if st.Name == "" || strings.ContainsAny(st.Name, "/\x00") {
+				return true // no name at all
+			}
 			st.Qid = n.m.p.qid(n.below(st.Name), st.Qid)
 			return yield(st, next)
 		})

@@ -27,10 +27,12 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode"
 
 	"warren/fs"
 	"warren/fs/ninep"
@@ -295,11 +297,23 @@ func (p *Post) settle(reason string) (news string) {
 	if changed {
 		p.status.Since = time.Now()
 	}
-	p.status.State, p.status.Reason = state, reason
+	p.status.State, p.status.Reason = state, oneLine(reason)
 	if !changed || p.life.Err() != nil {
 		return ""
 	}
 	return string(state)
+}
+
+// oneLine makes a server's words fit for a table.
+func oneLine(text string) string {
+	const most = 300
+	text = strings.ToValidUTF8(text[:min(len(text), most)], "?")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // tell passes on what settle returned.

@@ -166,8 +166,6 @@ func handle(t *testing.T) (fs.Handle, *peer) {
 	go func() {
 		defer close(granted)
 		m := p.get(ninep.Twalk)
-		p.put(ninep.Msg{Type: ninep.Rwalk, Tag: m.Tag}) // the root's own fid
-		m = p.get(ninep.Twalk)
 		p.put(ninep.Msg{Type: ninep.Rwalk, Tag: m.Tag, Qids: []ninep.Qid{{Path: 2}}})
 		m = p.get(ninep.Tstat) // has it a size?
 		p.put(ninep.Msg{Type: ninep.Rstat, Tag: m.Tag, Stat: ninep.Stat{Qid: ninep.Qid{Path: 2}, Name: "data"}})

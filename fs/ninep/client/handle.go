@@ -41,6 +41,18 @@ func newHandle(f *fid, k fs.Kind, iounit int, reply time.Duration) fs.Handle {
 	})
 }
 
+// whole is a stream whose writes are messages, so that a part of one must not
+// pass for one.
+type whole struct{ fs.Handle }
+
+func (w whole) Write(c *fs.Call, p []byte, off int64) {
+	if c.Split() {
+		c.Fail(sys.ErrTooLong)
+		return
+	}
+	w.Handle.Write(c, p, off)
+}
+
 // at returns the offset that a call is for; off < 0 is "the next".
 func (h *handle) at(off int64) int64 {
 	h.mu.Lock()

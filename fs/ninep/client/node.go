@@ -125,6 +125,9 @@ func (n *node) fid(ctx context.Context, u *sys.User) (*fid, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(n.names) == 0 {
+		return root.hold(), nil
+	}
 	f, err = root.walk(ctx, n.names...)
 	if err != nil {
 		return nil, err
@@ -269,14 +272,18 @@ func (n *node) opened(u *sys.User, f *fid, iounit int) (fs.Handle, fs.Node) {
 	if f.qid.Path != n.qid.Path {
 		of = &node{t: n.t, qid: n.t.cl.localQid(f.qid, "ctl"), fids: map[uint32]*fid{n.t.key(u): f.hold()}}
 	}
-	return newHandle(f, of.qid.Kind, iounit, n.t.cl.o.Reply), of
+	h := newHandle(f, of.qid.Kind, iounit, n.t.cl.o.Reply)
+	if of.qid.Kind == fs.Stream && of.name() == "data" {
+		h = whole{h}
+	}
+	return h, of
 }
 
 func (n *node) Change(c *fs.Call, ch fs.Change) error {
 	return n.with(c, func(ctx context.Context, f *fid) error {
 		switch ch.Op {
 		case fs.OpMake:
-			return f.mkdir(ctx, ch.Name, ch.Mode)
+			return f.mkdir(ctx, ch.Name, ch.Mode, c.User().GID)
 		case fs.OpRemove:
 			return f.unlink(ctx, ch.Name)
 		}

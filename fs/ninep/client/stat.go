@@ -133,7 +133,7 @@ func (cl *Client) Mkdir(ctx context.Context, name string, mode uint32) error {
 		return err
 	}
 	defer dir.drop()
-	return dir.mkdir(ctx, child, mode)
+	return dir.mkdir(ctx, child, mode, uint32(syscall.Getgid()))
 }
 
 // parent returns a fid of the directory that a path lies in, and its last name.
@@ -146,9 +146,9 @@ func (cl *Client) parent(ctx context.Context, name string) (*fid, string, error)
 	return dir, last(names), err
 }
 
-func (f *fid) mkdir(ctx context.Context, name string, mode uint32) error {
+func (f *fid) mkdir(ctx context.Context, name string, mode, gid uint32) error {
 	if f.c.dialect == ninep.DotL {
-		m := ninep.Msg{Type: ninep.Tmkdir, Fid: f.num, Name: name, Perm: mode, GID: uint32(syscall.Getgid())}
+		m := ninep.Msg{Type: ninep.Tmkdir, Fid: f.num, Name: name, Perm: mode, GID: gid}
 		return f.c.rpc(ctx, &m, nil)
 	}
 	made, err := f.walk(ctx) // a create moves its fid
