@@ -124,6 +124,8 @@ func (c *exchange) who() (*sys.User, error) {
 		}
 	}
 	switch {
+	case c.id.Far && !peer.Root() && c.m.Uname != "none":
+		return peer, nil
 	case c.m.NUname != NoUID:
 		return c.numbered(peer, c.m.NUname)
 	case c.m.Uname == "" || c.m.Uname == peer.Name:

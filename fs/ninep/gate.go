@@ -52,6 +52,9 @@ type Identity struct {
 	User  *sys.User // nil: nobody knows
 	PID   int       // 0: not known
 	Claim bool      // with no User: the name that the client gives is believed
+	// Far says that the user came from another machine, whose names and
+	// numbers of users say nothing here. They lower nobody but root.
+	Far bool
 }
 
 // A Prover is a connection whose client must prove who it is before anything

@@ -101,6 +101,8 @@ func (c *exchange) create(f *fid) error {
 		return err
 	}
 	switch {
+	case f.open:
+		err = sys.Errorf(syscall.EBUSY, "fid %d is open already", f.num)
 	case c.m.Perm&(DMSymlink|DMDevice|DMNamedPipe|DMSocket) != 0:
 		return sys.ErrNoCreate
 	case c.m.Perm&DMDir == 0:

@@ -78,7 +78,7 @@ func (c *tlsConn) Prove(ctx context.Context) (Identity, error) {
 		return Identity{}, sys.Errorf(syscall.EACCES, "no certificate was shown")
 	}
 	u, err := c.who(shown[0])
-	return Identity{User: u}, err
+	return Identity{User: u, Far: true}, err
 }
 
 func dialTLS(ctx context.Context, address string, o *options) (net.Conn, error) {

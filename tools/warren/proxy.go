@@ -25,7 +25,7 @@ func proxyCommand() *cobra.Command {
 		Long: "Proxy listens on a unix socket and passes each connection on to the server at ADDR, as it\n" +
 			"is, over a connection of its own. So Linux (v9fs) and Plan 9's programs can reach a\n" +
 			"tls address, as the user whom the certificate names. As they act with that certificate, only\n" +
-			"the user who runs the proxy, and root, may connect.",
+			"the user who runs the proxy, and root, may connect; all that they do there is done as that user.",
 		Example: "warren proxy -listen unix!/tmp/far.sock tls!box.example!5640 -tls-cert glenda.pem -tls-key glenda.key -tls-ca ca.pem",
 		Args:    words(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -98,8 +98,8 @@ func (p *proxy) restrict(listen string) error {
 // handle passes one connection on.
 func (p *proxy) handle(nc net.Conn, id ninep.Identity) {
 	defer nc.Close()
-	if !p.any && (id.User == nil || id.User.UID != 0 && id.User.UID != uint32(os.Geteuid())) {
-		p.log.Warn("refused: not ours", "user", id.User)
+	if !p.any && !ours(id.User) {
+		p.log.Warn("refused: neither ours nor root's", "pid", id.PID)
 		return
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, dialTime)
@@ -113,6 +113,11 @@ func (p *proxy) handle(nc net.Conn, id ninep.Identity) {
 	stop := context.AfterFunc(p.ctx, func() { far.Close() })
 	defer stop()
 	join(nc, far)
+}
+
+// ours reports whether a user may use what is ours.
+func ours(u *sys.User) bool {
+	return u != nil && !u.None && (u.UID == 0 || u.UID == uint32(os.Geteuid()))
 }
 
 // join copies both ways until both sides have ended, or some time after the

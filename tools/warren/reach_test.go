@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -18,6 +19,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"warren/fs/ninep"
+	"warren/fs/sys"
 )
 
 // scriptAddress waits until a server is ready whose output goes to a file, and
@@ -347,6 +351,53 @@ func TestWatchdog(t *testing.T) {
 	_ = m.sock.SetReadDeadline(time.Unix(1, 0))
 	if n, err := m.sock.Read(make([]byte, 100)); err == nil || told != 2 || asked != 5 {
 		t.Errorf("asked %d times, of which 2 were answered; told %d times, and then %d bytes", asked, told, n)
+	}
+}
+
+// TestProxyIsOurs: who is neither its user nor root gets nothing of a proxy,
+// unless everybody may.
+func TestProxyIsOurs(t *testing.T) {
+	far, err := net.Listen("unix", filepath.Join(t.TempDir(), "far"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	go func() {
+		for {
+			nc, err := far.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(nc, nc)
+			nc.Close()
+		}
+	}()
+	for _, c := range []struct {
+		user *sys.User
+		any  bool
+		want string
+	}{
+		{nil, false, ""},
+		{sys.Nobody(), false, ""},
+		{&sys.User{UID: 54321, Name: "other"}, false, ""},
+		{&sys.User{UID: 54321, Name: "other"}, true, "echo"},
+		{&sys.User{UID: uint32(os.Geteuid())}, false, "echo"},
+		{&sys.User{UID: 0, Name: "root"}, false, "echo"},
+	} {
+		p := &proxy{to: "unix!" + far.Addr().String(), any: c.any, log: slog.New(slog.DiscardHandler), ctx: t.Context()}
+		here, there := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			p.handle(there, ninep.Identity{User: c.user})
+		}()
+		_, _ = io.WriteString(here, "echo") // fails where it is refused
+		b := make([]byte, len(c.want))
+		if _, err := io.ReadFull(here, b); err != nil || string(b) != c.want {
+			t.Errorf("%+v, any %v: got %q, %v", c.user, c.any, b, err)
+		}
+		here.Close()
+		<-done
 	}
 }
 

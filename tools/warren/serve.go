@@ -31,8 +31,9 @@ func serveCommand() *cobra.Command {
 			"With -tls-cert, -tls-key and -tls-ca everything that comes over TCP must be TLS 1.3,\n" +
 			"and every client must show a certificate that an authority of -tls-ca vouches for;\n" +
 			"who does not gets nothing. The name in the certificate (its subject's common name, else its\n" +
-			"first DNS name, mail address or URI) is the user, by way of -tls-users. The files are read\n" +
-			"again when they have changed. Without TLS, who comes over TCP is the user none.\n\n" +
+			"first DNS name, mail address or URI) is the user, by way of -tls-users; names and numbers that\n" +
+			"a client claims lower nobody but root. The files are read again when they have changed.\n" +
+			"Without TLS, who comes over TCP is the user none.\n\n" +
 			"Without -listen, the sockets are those that systemd hands over, if it does; systemd is\n" +
 			"told when the server is ready and when it stops, and its watchdog that the server answers.",
 		Example: "warren serve -mount /mnt\n" +

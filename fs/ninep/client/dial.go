@@ -24,7 +24,8 @@ type Options struct {
 	Dialects []ninep.Dialect
 	// Msize is the longest message, in bytes, if the server agrees. Default: 1 MiB.
 	Msize uint32
-	// Uname and UID are the user to attach as. Default: the caller's.
+	// Uname and UID are the user to attach as. Default: the caller's, but none
+	// at a tls address, where the certificate says who it is.
 	Uname string
 	UID   *uint32
 	// Aname names the tree, for servers of several.
@@ -46,6 +47,8 @@ type Options struct {
 	// FlushWait is how long the server may take over a Tflush before the
 	// flushed call is given up, and what it may still answer is lost. Default: 5 s.
 	FlushWait time.Duration
+
+	far bool // the address is of another machine
 }
 
 func (o Options) withDefaults() Options {
@@ -60,9 +63,12 @@ func (o Options) withDefaults() Options {
 	o.FlushWait = cmp.Or(o.FlushWait, 5*time.Second)
 	if o.UID == nil {
 		uid := uint32(os.Getuid())
+		if o.far {
+			uid = ninep.NoUID
+		}
 		o.UID = &uid
 	}
-	if o.Uname == "" {
+	if o.Uname == "" && !o.far {
 		o.Uname = userName()
 	}
 	return o
@@ -92,6 +98,9 @@ var errOther = errors.New("dialect not spoken")
 
 // Dial connects to an address as TREE.md gives them and begins a session.
 func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
+	if network, _, _ := ninep.ParseAddr(addr); network == "tls" {
+		o.far = true
+	}
 	return DialBy(ctx, addr, o, func(ctx context.Context) (net.Conn, error) {
 		return ninep.Dial(ctx, addr, ninep.WithTLS(o.TLS))
 	})

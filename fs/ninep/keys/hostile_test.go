@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -94,6 +95,58 @@ func TestHostileClients(t *testing.T) {
 		go srv.Serve(l)
 		name, _, _ := strings.Cut(addr, "!")
 		t.Run(name, func(t *testing.T) { attack(t, ninep.AddrOf(l), mine.Client) })
+	}
+}
+
+// TestClaims: who a client says it is matters on its own machine, but for root,
+// who may be lowered, and none.
+func TestClaims(t *testing.T) {
+	ca := newCA(t)
+	f := ca.files("box")
+	f.Users = ca.file("users")
+	if err := errors.Join(ca.User("glenda", Life), ca.User("boss", Life), os.WriteFile(f.Users, []byte("glenda 12345\nboss 0\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	k, err := Load(f, new(sys.Users), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &ninep.Server{Root: fstest.NewTree().Root, Users: new(sys.Users)}
+	defer srv.Close()
+	l, err := ninep.Listen("tcp!127.0.0.1!0", ninep.ServeTLS(k.Server(), k.User))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Serve(l)
+	uid := uint32(23456)
+	for i, c := range []struct {
+		name string
+		o    client.Options
+		want uint32
+	}{
+		{"glenda", client.Options{}, 12345},
+		{"glenda", client.Options{Uname: "somebody", UID: &uid}, 12345},
+		{"boss", client.Options{}, 0},
+		{"boss", client.Options{Uname: "somebody", UID: &uid}, 23456},
+	} {
+		mine, err := Load(ca.files(c.name), nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []ninep.Dialect{ninep.DotL, ninep.DotU} {
+			c.o.TLS, c.o.Dialects = mine.Client, []ninep.Dialect{d}
+			cl, err := client.Dial(t.Context(), ninep.AddrOf(l), c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprintf("objs/made-%d-%v", i, d)
+			if err := cl.Mkdir(t.Context(), name, 0o755); err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if st, err := cl.Stat(t.Context(), name); err != nil || st.UID != c.want {
+				t.Errorf("%s belongs to %d, want %d, %v", name, st.UID, c.want, err)
+			}
+			cl.Close()
+		}
 	}
 }
 
