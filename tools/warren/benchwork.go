@@ -25,16 +25,37 @@ const (
 
 // median returns the median time of n runs of work, in microseconds.
 func median(n int, work func() error) (float64, error) {
-	times := make([]time.Duration, n)
-	for i := range times {
-		begin := time.Now()
-		if err := work(); err != nil {
-			return 0, err
-		}
-		times[i] = time.Since(begin)
+	times, err := medians(n, work)
+	if err != nil {
+		return 0, err
 	}
-	slices.Sort(times)
-	return float64(times[n/2].Nanoseconds()) / 1e3, nil
+	return times[0], nil
+}
+
+// medians returns the median times of n runs of each work. They take turns, as
+// what else the machine does should fall on all of them.
+func medians(n int, works ...func() error) ([]float64, error) {
+	times := make([][]float64, len(works))
+	for range n {
+		for i, work := range works {
+			begin := time.Now()
+			if err := work(); err != nil {
+				return nil, err
+			}
+			times[i] = append(times[i], float64(time.Since(begin).Nanoseconds())/1e3)
+		}
+	}
+	mids := make([]float64, len(works))
+	for i := range times {
+		mids[i] = middle(times[i])
+	}
+	return mids, nil
+}
+
+// middle returns the median; it sorts xs.
+func middle(xs []float64) float64 {
+	slices.Sort(xs)
+	return xs[len(xs)/2]
 }
 
 // benchChan bounces a message of 64 bytes between this process and another.
@@ -188,23 +209,21 @@ func benchStart() ([]benchRow, error) {
 		return nil, err
 	}
 	defer s.stop()
-	ours, err := median(startRounds, func() error { return startThroughTree(s.mount) })
-	if err != nil {
-		return nil, err
-	}
-	spawn, err := median(startRounds, func() error { return exec.Command("/bin/true").Run() })
-	if err != nil {
-		return nil, err
-	}
 	taskset, err := exec.LookPath("taskset")
 	if err != nil {
 		return nil, err
 	}
-	pinned, err := median(startRounds, func() error { return exec.Command(taskset, "-c", "0", "/bin/true").Run() })
+	times, err := medians(startRounds,
+		func() error { return startThroughTree(s.mount) },
+		func() error { return exec.Command(taskset, "-c", "0", "/bin/true").Run() },
+		func() error { return exec.Command("/bin/true").Run() })
 	if err != nil {
 		return nil, err
 	}
-	row := benchRow{Work: "start: /bin/true to its exit", Ours: ours, Peer: pinned, Floor: spawn, Unit: "us", Against: "taskset -c 0 /bin/true; the floor is /bin/true itself"}
+	row := benchRow{
+		Work: "start: /bin/true to its exit", Ours: times[0], Peer: times[1], Floor: times[2], Unit: "us",
+		Against: "taskset -c 0 /bin/true; the floor is /bin/true itself",
+	}
 	return []benchRow{row.held(false, 1.5)}, nil
 }
 

@@ -63,6 +63,7 @@ func rootCommand() *cobra.Command {
 		docsCommand(),
 		benchCommand(),
 		benchEchoCommand(),
+		bench9PCommand(),
 	)
 	return root
 }

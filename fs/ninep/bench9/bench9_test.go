@@ -1,31 +1,72 @@
 package bench9
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"warren/fs/ninep"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is a server's process, too, if it is started as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "serve" {
+		if err := Main(os.Args[2], os.Args[3], newTables()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
-// peers starts all servers: ours, p9's, the floor.
-func peers(tb testing.TB) []Target {
-	var targets []Target
-	for _, start := range []func(string) (*Peer, error){StartStatic, StartP9, StartFloor} {
-		p, err := start(tb.TempDir())
+func command(kind, dir string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], "serve", kind, dir)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// start starts servers that end with the test.
+func start(tb testing.TB, kinds ...string) []*Server {
+	var all []*Server
+	dir := tb.TempDir()
+	for _, kind := range kinds {
+		s, err := Start(kind, dir, command)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		tb.Cleanup(p.Close)
-		targets = append(targets, p.Target)
+		tb.Cleanup(s.Close)
+		all = append(all, s)
 	}
-	return targets
+	return all
+}
+
+// startAll starts every server that can be compared; diod if it is installed.
+func startAll(tb testing.TB) []Target {
+	var targets []Target
+	for _, s := range start(tb, "static", "tables", "tree", "p9", "go9p", "floor", "thread") {
+		targets = append(targets, s.Target)
+	}
+	diod, err := StartDiod(tb.TempDir())
+	if errors.Is(err, ErrNoDiod) {
+		tb.Log(err)
+		return targets
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(diod.Close)
+	return append(targets, diod.Target)
 }
 
 func TestCompare(t *testing.T) {
-	rows, err := Compare(t.Context(), peers(t), []int{1, 16}, 1, 5*time.Millisecond)
+	rows, err := Compare(t.Context(), startAll(t), []int{1, 16}, 1, 5*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,30 +82,77 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func BenchmarkCompare(b *testing.B) {
-	rows, err := Compare(b.Context(), peers(b), []int{1, 16}, 5, 100*time.Millisecond)
-	if err != nil {
-		b.Fatal(err)
+func TestCrowd(t *testing.T) {
+	for _, target := range startAll(t) {
+		c, err := OpenCrowd(t.Context(), target, Works()[0], 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rate, err := c.Run(t.Context(), 5*time.Millisecond)
+		if err != nil || rate <= 0 {
+			t.Errorf("%s: %v, %v", target.Name, rate, err)
+		}
+		c.Close()
 	}
-	for _, r := range rows {
-		ours, p9, floor := r.Rates[0], r.Rates[1], r.Rates[2]
-		fmt.Printf("%-22s %2d in flight: ours %7.0f/s p9 %7.0f/s (%.2fx) floor %7.0f/s (%.2f of its time)\n",
-			r.Work, r.Flight, ours, p9, ours/p9, floor, floor/ours)
-	}
-	b.ReportMetric(0, "ns/op")
 }
 
-func BenchmarkServer(b *testing.B) {
-	t := peers(b)[0]
-	for _, w := range Works() {
-		for _, flight := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/%d", w.Name, flight), func(b *testing.B) {
-				rate, err := Run(b.Context(), t, w, flight, 300*time.Millisecond)
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(rate, "works/s")
-			})
+// What waits for a server waits until its context ends only.
+func TestCancel(t *testing.T) {
+	target := start(t, "tables")[0].Target
+	ctx, cancel := context.WithCancel(t.Context())
+	p, err := OpenParked(ctx, target, "d/stream", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	stop := p.reader.until(ctx)
+	defer stop()
+	cancel()
+	if _, err := p.reader.calls([]ninep.Msg{chain{fid: p.fid(0)}.read(1)}); err == nil {
+		t.Error("a read that waits was answered")
+	}
+}
+
+func TestParked(t *testing.T) {
+	s := start(t, "tables")[0]
+	p, err := OpenParked(t.Context(), s.Target, "d/stream", 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Park(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	woken := make(map[int]bool)
+	for range p.offs {
+		if took, err := p.Wake(t.Context()); err != nil || took <= 0 {
+			t.Fatalf("%v, %v", took, err)
+		}
+		woken[p.woken] = true
+	}
+	if len(woken) != len(p.offs) {
+		t.Errorf("of %d reads, %d were woken in turn", len(p.offs), len(woken))
+	}
+	if m, err := s.Memory(); err != nil || m.Goroutines > 20 {
+		t.Errorf("%v goroutines (%v)", m.Goroutines, err)
+	}
+}
+
+// The allocations are the same however busy the machine is, but for the few
+// that the measuring itself makes.
+func TestAllocs(t *testing.T) {
+	const few = 0.1
+	for _, s := range start(t, "static", "tables") {
+		a, err := MeasureAllocs(t.Context(), s, true, 2000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %+v", s.Name, a)
+		if max(a.Read, a.Write, a.Getattr, a.Clunk) > few {
+			t.Errorf("%s: read, write, getattr or clunk allocate: %+v", s.Name, a)
+		}
+		if max(a.Walk, a.Open) > 2+few {
+			t.Errorf("%s: walk or open allocate more than 2: %+v", s.Name, a)
 		}
 	}
 }

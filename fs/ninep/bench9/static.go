@@ -1,42 +1,21 @@
 package bench9
 
 import (
-	"path/filepath"
 	"time"
 
 	"warren/fs"
-	"warren/fs/ninep"
 	"warren/fs/sys"
 )
 
-// StartStatic serves the same small files as the peers from memory, with
-// warren's server, below dir.
-func StartStatic(dir string) (*Peer, error) {
-	path := filepath.Join(dir, "warren")
-	l, err := ninep.Listen("unix!" + path)
-	if err != nil {
-		return nil, err
-	}
-	s := &ninep.Server{Root: newStatic(), Users: new(sys.Users)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.Serve(l)
-	}()
-	stop := func() {
-		s.Close()
-		<-done
-	}
-	return &Peer{Target: Target{Addr: "unix!" + path, Small: "d/small", Big: "d/big"}, stop: stop}, nil
-}
-
-// static is a file that never changes, or a directory of such.
+// static is a file that never changes, or a directory of such. What is written
+// to the one that takes writes is forgotten.
 type static struct {
 	name string
 	path uint64
 	up   *static
 	kids []*static
 	data []byte
+	sink bool
 	made time.Time
 }
 
@@ -49,6 +28,7 @@ func newStatic() *static {
 	d.kids = []*static{
 		{name: "small", path: 2, up: d, data: make([]byte, SmallSize), made: now},
 		{name: "big", path: 3, up: d, data: make([]byte, BigSize), made: now},
+		{name: "sink", path: 4, up: d, data: []byte{}, sink: true, made: now},
 	}
 	return root
 }
@@ -87,7 +67,7 @@ func (n *static) List(c *fs.Call, cookie uint64, yield func(fs.Stat, uint64) boo
 }
 
 func (n *static) Open(_ *fs.Call, f fs.Flags) (fs.Handle, fs.Node, error) {
-	if f&fs.OWrite != 0 {
+	if f&fs.OWrite != 0 && !n.sink {
 		return nil, nil, sys.ErrPermission
 	}
 	return n, n, nil
@@ -100,5 +80,5 @@ func (n *static) Read(c *fs.Call, off int64) {
 	c.Deliver(n.data[min(max(off, 0), int64(len(n.data))):], nil)
 }
 
-func (n *static) Write(c *fs.Call, _ []byte, _ int64) { c.Fail(sys.ErrNotOpen) }
+func (n *static) Write(c *fs.Call, p []byte, _ int64) { c.Done(len(p)) }
 func (n *static) Close()                              {}
