@@ -51,6 +51,9 @@ var bugs = []string{
 	"Lending of provisioned cores and revocation with grace are not there yet: a provisioned core is kept for its holder, and grace and quantum are settings that nothing reads.",
 	"The class quiet claims cores as exclusive does. The tier in status says what the cores really are.",
 	"chans/NAME/shm is not there yet.",
+	"Through srv/, directories can be made and files changed and removed, but no files made, renamed or linked, and symbolic links are not followed.",
+	"Of other servers' files, those of no size that are named as streams of this tree are (data, lines, events, follow, wait, trace, stdin, mbox, note) are taken for streams.",
+	"A way through srv/ that leads back here by way of a server that is not warren's is not noticed to be a loop.",
 }
 
 // appendHelp appends the manual as plain text.
