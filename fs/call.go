@@ -166,10 +166,9 @@ func (c *Call) Interrupt() {
 	}
 }
 
+// stop cancels. A call that is answered already may have parked once more, by
+// one who did not know: it has to leave there as well.
 func (c *Call) stop(cancel func(), slow bool) {
-	if c.answered.Load() {
-		return
-	}
 	cancel()
 	if !slow {
 		c.Fail(sys.ErrInterrupted)

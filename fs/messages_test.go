@@ -185,3 +185,32 @@ func TestAnswerOrCancel(t *testing.T) {
 		t.Errorf("%d given and %d kept of %d", given, len(q.msgs), rounds)
 	}
 }
+
+// TestInterruptedTurn interrupts a read and the one behind it, which may have
+// its turn just then: neither may stay at the source.
+func TestInterruptedTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := new(queue)
+		h := NewMessages(q, nil)
+		for range 5000 {
+			first, _ := readN(h, 10, -1)
+			second, _ := readN(h, 10, -1)
+			var wg sync.WaitGroup
+			wg.Go(first.Interrupt)
+			wg.Go(second.Interrupt)
+			wg.Wait()
+			synctest.Wait()
+			if !first.Answered() || !second.Answered() || len(q.readers) != 0 {
+				t.Fatalf("answered: %v, %v; %d readers at the source", first.Answered(), second.Answered(), len(q.readers))
+			}
+		}
+	})
+	// And in the one order that matters.
+	c, _ := readN(NewMessages(new(queue), nil), 10, -1)
+	c.Interrupt()
+	left := false
+	c.Park(func() { left = true })
+	if !left {
+		t.Error("a call that parks after it was interrupted stays where it parked")
+	}
+}
