@@ -202,7 +202,7 @@ func TestLaunchFails(t *testing.T) {
 	if p.State() != mcp.New || len(r.sched.Alloc()) > 0 || p.StdoutSize() != 0 {
 		t.Errorf("after a failed start: %s, claimed %v", p.State(), r.sched.Alloc())
 	}
-	if entries, _ := filepath.Glob(filepath.Join(r.dir, "procs", "*.stdout")); len(entries) > 1 {
+	if entries, _ := filepath.Glob(filepath.Join(r.dir, "procs", "*.stdout")); len(entries) > 3 { // two of them made ahead
 		t.Errorf("a failed start left %v", entries)
 	}
 	stdin := r.catchStdin()

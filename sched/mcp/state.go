@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,9 +24,11 @@ import (
 // which a later server sees what still runs.
 //
 // To make and unlink files is what a start costs most, and file systems punish
-// those who do both quickly. So the files of a removed process are used again,
-// emptied, for the next process of the same user: what a program may have kept
-// open, it shares with itself.
+// those who do both quickly: ext4 passes over every file that anybody unlinked in
+// the last minute. So the files of a removed process are used again, emptied,
+// for the next process of the same user: what a program may have kept open, it
+// shares with itself. And once a program was started, the files of some more
+// are made ahead.
 type stateDir struct {
 	path      string
 	lock      *os.File // the folder, locked against other servers
@@ -36,13 +40,17 @@ type stateDir struct {
 	next   int   // the first slot that was never used
 	free   []int // slots without files
 	spare  map[uint32][]int
-	spares int // in all of spare
+	spares int   // in all of spare
+	ready  []int // slots with files that nobody ever had
+	making bool
+	made   sync.WaitGroup // what makes them
 }
 
 const (
 	jobsName   = "jobs"
 	recordSize = 256
 	maxSpares  = 64
+	maxReady   = 2
 )
 
 // open makes the folder and takes it, finds what runs, and removes what an
@@ -103,12 +111,71 @@ func (d *stateDir) take(uid uint32) (n int) {
 		n, d.spare[uid] = list[len(list)-1], list[:len(list)-1]
 		return n
 	}
+	defer d.prepare()
+	if last := len(d.ready) - 1; last >= 0 {
+		n, d.ready = d.ready[last], d.ready[:last]
+		return n
+	}
+	return d.fresh()
+}
+
+// fresh returns a slot without files. d.mu is held.
+func (d *stateDir) fresh() (n int) {
 	if last := len(d.free) - 1; last >= 0 {
 		n, d.free = d.free[last], d.free[:last]
 		return n
 	}
 	d.next++
 	return d.next - 1
+}
+
+// prepare sees to it that there will be slots with files. d.mu is held.
+func (d *stateDir) prepare() {
+	if d.making || d.spare == nil {
+		return
+	}
+	d.making = true
+	d.made.Go(func() {
+		for d.ahead() {
+		}
+	})
+}
+
+// ahead makes the files of a slot; false if there are enough, or if it cannot:
+// the process that needs them will say why.
+func (d *stateDir) ahead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.spare == nil || len(d.ready) >= maxReady {
+		d.making = false
+		return false
+	}
+	n := d.fresh()
+	d.mu.Unlock()
+	err := d.make(n)
+	if err != nil {
+		_ = d.remove(n) // half of it may be there
+	}
+	d.mu.Lock()
+	if err != nil {
+		d.free = append(d.free, n)
+		d.making = false
+		return false
+	}
+	d.ready = append(d.ready, n)
+	return true
+}
+
+// make makes a slot's files.
+func (d *stateDir) make(n int) error {
+	for _, name := range []string{stdoutName, stderrName} {
+		fd, err := unix.Open(d.base(n)+"."+name, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return err
+		}
+		unix.Close(fd)
+	}
+	return nil
 }
 
 // give gives a slot back. Its files are kept, empty, for the user's next
@@ -172,13 +239,16 @@ func (d *stateDir) clear() {
 // close gives the folder up, without the files that nobody uses.
 func (d *stateDir) close() {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, list := range d.spare {
-		for _, n := range list {
-			_ = d.remove(n)
-		}
-	}
+	unused := d.spare
 	d.spare = nil
+	d.mu.Unlock()
+	d.made.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range slices.Concat(slices.Concat(slices.Collect(maps.Values(unused))...), d.ready) {
+		_ = d.remove(n)
+	}
+	d.ready = nil
 	for _, f := range []*os.File{d.jobs, d.lock} {
 		if f != nil {
 			f.Close()
