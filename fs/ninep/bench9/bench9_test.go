@@ -141,9 +141,9 @@ func TestParked(t *testing.T) {
 // The allocations are the same however busy the machine is, but for the few
 // that the measuring itself makes.
 func TestAllocs(t *testing.T) {
-	const few = 0.1
+	const few = 0.2
 	for _, s := range start(t, "static", "tables") {
-		a, err := MeasureAllocs(t.Context(), s, true, 2000)
+		a, err := MeasureAllocs(t.Context(), s, true, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
