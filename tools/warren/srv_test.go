@@ -175,7 +175,7 @@ func checkStopped(t *testing.T, m *testMachine, far *farMachine) {
 	if out, err := m.sh("sh", "timeout -s INT 0.3 cat srv/far/procs/stat"); err == nil {
 		t.Errorf("a stopped machine said %s", out)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 9*time.Second {
 		t.Errorf("who waits could leave after %v", took)
 	}
 	waiting := make(chan struct{})
@@ -200,7 +200,7 @@ func checkStopped(t *testing.T, m *testMachine, far *farMachine) {
 	}
 	start = time.Now()
 	m.down()
-	if took := time.Since(start); took > 8*time.Second {
+	if took := time.Since(start); took > 9*time.Second {
 		t.Errorf("our machine took %v to end", took)
 	}
 	<-waiting
