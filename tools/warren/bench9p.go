@@ -27,7 +27,7 @@ type size9P struct {
 
 // whole9P is what the bars are for.
 func whole9P() size9P {
-	return size9P{rounds: 15, each: 80 * time.Millisecond, conns: 1000, reads: 10000, wakes: 400, calls: 20000}
+	return size9P{rounds: 25, each: 50 * time.Millisecond, conns: 1000, reads: 10000, wakes: 400, calls: 20000}
 }
 
 // most9P ends a bench whose servers do not answer.
@@ -262,7 +262,7 @@ func (l *lab9P) crowdRows(all []*gathering) []benchRow {
 	}
 	rate = l.best(rate).held(true, 2).aboveFloor(0)
 	if !rate.OK {
-		rate.Note += fmt.Sprintf("; with %d connections the floor itself is %.2f times the best peer", l.conns, rate.Floor/rate.Peer)
+		rate.Note = fmt.Sprintf("9p: with %d connections the floor itself is %.2f times the best peer", l.conns, rate.Floor/rate.Peer)
 	}
 	return []benchRow{rate, memory}
 }

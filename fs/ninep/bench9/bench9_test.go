@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 func command(kind, dir string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], "serve", kind, dir)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
