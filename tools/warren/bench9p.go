@@ -15,7 +15,8 @@ import (
 )
 
 // A size9P says how much the 9p bench does. Servers take turns, in many short
-// rounds, of which the best counts; as what else the machine does falls on all.
+// rounds, of which the median counts; so what else the machine does falls on
+// all, and chance on none.
 type size9P struct {
 	rounds int
 	each   time.Duration // of a round
@@ -196,7 +197,7 @@ func (l *lab9P) speed() (rows []benchRow, err error) {
 type gathering struct {
 	*bench9.Server
 	crowd *bench9.Crowd
-	rate  float64       // the best
+	rates []float64     // of the rounds
 	per   bench9.Memory // of a connection
 }
 
@@ -221,7 +222,7 @@ func (l *lab9P) crowd() ([]benchRow, error) {
 			if err != nil {
 				return nil, err
 			}
-			g.rate = max(g.rate, rate)
+			g.rates = append(g.rates, rate)
 		}
 	}
 	return l.crowdRows(all), nil
@@ -251,13 +252,13 @@ func (l *lab9P) crowdRows(all []*gathering) []benchRow {
 	const most = 16 << 10
 	work := fmt.Sprintf("9p: %s, %d connections", bench9.Works()[0].Name, l.conns)
 	ours, floor := all[0], all[1]
-	rate := benchRow{Work: work, Unit: "1/s", Ours: ours.rate, Floor: floor.rate, Raw: make(map[string]float64)}
+	rate := benchRow{Work: work, Unit: "1/s", Ours: bench9.Median(ours.rates), Floor: bench9.Median(floor.rates), Raw: make(map[string]float64)}
 	memory := benchRow{
 		Work: "9p: memory an idle connection", Unit: "bytes", Ours: ours.per.Resident, Bar: fmt.Sprintf("<=%d", most), OK: ours.per.Resident <= most,
 		Raw: map[string]float64{"heap": ours.per.Heap, "stacks": ours.per.Stacks},
 	}
 	for _, g := range all[2:] {
-		rate.Raw[g.Name] = g.rate
+		rate.Raw[g.Name] = bench9.Median(g.rates)
 		memory.Raw[g.Name] = g.per.Resident
 	}
 	rate = l.best(rate).held(true, 2).aboveFloor(0)
@@ -351,12 +352,12 @@ func (l *lab9P) wake(many, one *bench9.Parked) (slow, fast, ratio float64, err e
 				}
 				times[j] = float64(took.Nanoseconds()) / 1e3
 			}
-			round[i] = middle(times)
+			round[i] = bench9.Median(times)
 			all[i] = append(all[i], round[i])
 		}
 		all[2] = append(all[2], round[0]/round[1])
 	}
-	return middle(all[0]), middle(all[1]), middle(all[2]), nil
+	return bench9.Median(all[0]), bench9.Median(all[1]), bench9.Median(all[2]), nil
 }
 
 // allocs counts what calls allocate: of files in memory, of such from tables,

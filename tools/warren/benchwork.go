@@ -7,13 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"warren/fs/ninep/bench9"
 )
 
 // pingRounds and startRounds are how often the work is done; the median of
@@ -47,15 +48,9 @@ func medians(n int, works ...func() error) ([]float64, error) {
 	}
 	mids := make([]float64, len(works))
 	for i := range times {
-		mids[i] = middle(times[i])
+		mids[i] = bench9.Median(times[i])
 	}
 	return mids, nil
-}
-
-// middle returns the median; it sorts xs.
-func middle(xs []float64) float64 {
-	slices.Sort(xs)
-	return xs[len(xs)/2]
 }
 
 // benchChan bounces a message of 64 bytes between this process and another.
