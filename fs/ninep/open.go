@@ -171,6 +171,9 @@ func (c *exchange) makeDir(f *fid) error {
 	if !f.isDir() {
 		return sys.ErrNotDir
 	}
+	if c.m.Name == ".." {
+		return sys.ErrExist
+	}
 	if err := checkName(c.m.Name); err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ type tree struct {
 	faults []string
 	lines  []string // written to ctl
 	wrong  string   // the last error of ctl
+	broken string   // what it does wrong, for tests of tests
 	made   int
 }
 
@@ -166,8 +167,11 @@ func (n *held) Walk(_ *fs.Call, name string) (fs.Node, error) {
 	if n.released {
 		n.t.faults = append(n.t.faults, "a walk from "+n.name+" after it was released")
 	}
-	if name == ".." {
+	if name == ".." && n.t.broken != "up" {
 		return n.up.hold(), nil
+	}
+	if name == ".." {
+		return n.hold(), nil
 	}
 	if kid := n.kid(name); kid != nil {
 		return kid.hold(), nil
@@ -199,7 +203,7 @@ func (n *node) List(c *fs.Call, cookie uint64, yield func(fs.Stat, uint64) bool)
 }
 
 func (n *held) Open(c *fs.Call, _ fs.Flags) (fs.Handle, fs.Node, error) {
-	if n.perm&0o007 == 0 && !c.User().Root() {
+	if n.perm&0o007 == 0 && !c.User().Root() && n.t.broken != "secret" {
 		return nil, nil, sys.ErrPermission
 	}
 	n.t.mu.Lock()
@@ -229,7 +233,7 @@ func (n *node) Change(_ *fs.Call, ch fs.Change) error {
 	switch {
 	case ch.Op == fs.OpMake && !n.mutable:
 		return sys.ErrNoCreate
-	case ch.Op == fs.OpMake && at >= 0:
+	case ch.Op == fs.OpMake && at >= 0 && n.t.broken != "makes":
 		return sys.ErrExist
 	case ch.Op == fs.OpMake:
 		n.add(ch.Name, fs.Directory, 0o755)
@@ -237,7 +241,7 @@ func (n *node) Change(_ *fs.Call, ch fs.Change) error {
 		return sys.ErrNoRemove
 	case at < 0:
 		return sys.ErrNotExist
-	default:
+	case n.t.broken != "stays":
 		n.kids = slices.Delete(n.kids, at, at+1)
 	}
 	return nil
@@ -285,6 +289,8 @@ func (h *handle) Read(c *fs.Call, off int64) {
 		h.messages.Read(c, off)
 	case h.n.becomes != nil:
 		c.Deliver([]byte(h.n.becomes.name + "\n")[min(off, 7):], nil)
+	case h.n.t.broken == "tail" && off > 2:
+		c.Deliver(h.n.data[min(off-1, int64(len(h.n.data))):], nil)
 	default:
 		c.Deliver(h.n.data[min(off, int64(len(h.n.data))):], nil)
 	}
@@ -294,7 +300,7 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 	switch {
 	case h.messages != nil:
 		h.messages.Write(c, p, off)
-	case strings.HasPrefix(string(p), "bad"):
+	case strings.HasPrefix(string(p), "bad") && h.n.t.broken != "accepts":
 		err := sys.Errorf(syscall.EINVAL, "ctl: unknown verb %q (good?)", strings.TrimSpace(string(p)))
 		h.n.t.mu.Lock()
 		h.n.t.wrong = err.Error()
@@ -304,6 +310,9 @@ func (h *handle) Write(c *fs.Call, p []byte, off int64) {
 		h.n.t.mu.Lock()
 		h.n.t.lines = append(h.n.t.lines, string(p))
 		h.n.t.mu.Unlock()
+		if h.n.t.broken == "counts" && len(p) > 0 {
+			p = p[1:]
+		}
 		c.Done(len(p))
 	}
 }
@@ -390,6 +399,9 @@ func (p *port) Take(c sys.Call) {
 	s.mu.Lock()
 	if len(s.queue) > 0 {
 		msg := s.queue[0]
+		if s.t.broken == "glued" {
+			msg = slices.Concat(s.queue...)
+		}
 		if c.Deliver(msg, func() { s.giveBack(msg) }) {
 			s.queue = s.queue[1:]
 		}
