@@ -53,7 +53,7 @@ func runReports(t *testing.T, o guest.Options) string {
 	t.Helper()
 	needGuest(t)
 	o.Files, o.Programs = scripts(t), userland
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	r, err := guest.Run(ctx, o)
 	t.Logf("%.1f s to the script, %.1f s in all", r.Boot.Seconds(), r.Total.Seconds())
