@@ -27,7 +27,7 @@ func FuzzModel(f *testing.F) {
 // TestModel plays random scripts, the same ones each time.
 func TestModel(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 2000))
-	for i := range 300 {
+	for i := range 1000 {
 		if err := playModel(t, Dialect(i%3), randomScript(random), ""); err != nil {
 			t.Fatalf("script %d: %v", i, err)
 		}
@@ -40,7 +40,7 @@ func TestModelSeesFaults(t *testing.T) {
 	for _, fault := range []string{"glued", "stays", "makes", "tail", "counts", "up", "accepts", "secret", "number"} {
 		t.Run(fault, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(9, 2000))
-			for i := range 600 {
+			for i := range 1000 {
 				if err := playModel(t, Dialect(i%3), randomScript(random), fault); err != nil {
 					t.Logf("found by script %d: %v", i, err)
 					return
@@ -69,6 +69,7 @@ type play struct {
 	tr    *tree
 	tag   uint16
 	count int
+	last  Msg // Tread
 	trace []string
 }
 
@@ -208,6 +209,9 @@ func (p *play) step(op, a, b, c byte) error {
 	case opPut:
 		msg := fmt.Sprintf("message %d", p.count)
 		p.trace = append(p.trace, "! put "+msg)
+		if b%4 == 0 { // as long as a read can be
+			msg += strings.Repeat(".", modelMsize-IOSize-1-len(msg))
+		}
 		p.m.put(p.m.root.kid("stream"), msg)
 		p.tr.find("stream").src.put([]byte(msg))
 		return p.hear(q)
@@ -228,14 +232,23 @@ func (p *play) step(op, a, b, c byte) error {
 func (p *play) both(q *Msg, b, c byte) error {
 	walk := &Msg{Type: Twalk, Tag: q.Tag, Newfid: p.spare(), Names: []string{q.Name}}
 	ty := Topen
-	if q.Type == opMake {
+	switch {
+	case q.Type == opMake:
 		ty, walk.Names[0] = []Type{Tcreate, Tmkdir}[c%2], "box"
+	case b%2 == 0:
+		walk.Names[0] = "stream"
 	}
 	if err := p.say(walk); err != nil {
 		return err
 	}
 	next := p.request(ty, 255, b, c)
 	next.Fid = walk.Newfid
+	switch {
+	case ty != Topen: // a directory that may go with its fid
+		next.Name, next.Perm, next.Mode = []string{"new", "other"}[b%2], DMDir, []uint8{0, ModeRClose}[c>>1%2]
+	case b%4 == 0:
+		next.Mode, next.Flags = ModeRDWR, LRdWr
+	}
 	return p.ask(next)
 }
 
@@ -266,7 +279,7 @@ func (p *play) request(ty Type, a, b, c byte) *Msg {
 	q := &Msg{
 		Type: ty, Tag: p.tag, Fid: p.pick(ty, a), Newfid: uint32(a) % 5, Afid: NoFid, NUname: NoUID,
 		Name: modelNames[int(b)%len(modelNames)], Mode: modelModes[int(c)%len(modelModes)], Flags: modelFlags[int(c)%len(modelFlags)],
-		Perm: uint32(c%2) * DMDir, Stat: BlankStat(),
+		Perm: uint32(c>>4%2) * DMDir, Stat: BlankStat(),
 	}
 	if a&8 == 0 {
 		q.Newfid = p.spare()
@@ -291,6 +304,10 @@ func (p *play) request(ty Type, a, b, c byte) *Msg {
 		}
 	case Tread, Treaddir:
 		p.place(q, b, c)
+		if c%4 == 3 && q.Type == p.last.Type { // the same again
+			q.Fid, q.Offset, q.Count = p.last.Fid, p.last.Offset, p.last.Count
+		}
+		p.last = *q
 	case Twrite:
 		q.Data = []byte([]string{fmt.Sprintf("written %d", p.count), "bad", "", "x"}[b%4])
 	case Twstat:
@@ -351,6 +368,8 @@ func (p *play) place(q *Msg, b, c byte) {
 	counts := []uint32{100, 3, f.iounit, 0, 1, 1 << 31, f.rest.hi, f.rest.lo, 60, 200, 4000}
 	q.Count = counts[int(b)%len(counts)]
 	switch {
+	case f.rest.hi > 0 && c%2 == 0: // as Linux goes on
+		q.Offset, q.Count = uint64(f.rest.end), f.rest.hi
 	case q.Type == Treaddir:
 		q.Offset = []uint64{0, f.next, 1}[c%3]
 	case f.dir():
