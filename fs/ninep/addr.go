@@ -99,14 +99,33 @@ func Dial(ctx context.Context, addr string, opts ...Option) (net.Conn, error) {
 	case "fd":
 		nc, err = inherited(address, net.FileConn)
 	default:
-		var d net.Dialer
-		nc, err = d.DialContext(ctx, network, address)
+		nc, err = dialSocket(ctx, network, address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", addr, bare(err))
 	}
 	return nc, nil
 }
+
+// dialSocket waits for its turn while more clients come to a unix socket at
+// once than it queues: a socket that does not block is told to try again then.
+func dialSocket(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	for wait := time.Millisecond; ; wait = min(2*wait, longTurn) {
+		nc, err := d.DialContext(ctx, network, address)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return nc, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// longTurn is how long dialSocket waits at most before it tries again.
+const longTurn = 100 * time.Millisecond
 
 // bare strips what the net package puts before the reason.
 func bare(err error) error {

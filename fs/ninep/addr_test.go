@@ -11,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"warren/fs/sys"
 )
@@ -197,4 +200,55 @@ func descriptor(t *testing.T, l *net.UnixListener) (fd uintptr) {
 		t.Fatal(err)
 	}
 	return fd
+}
+
+// TestDialCrowd comes to a unix socket that has no more room for those who wait
+// to be accepted: then a client waits, too, as long as it may.
+func TestDialCrowd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var crowd []net.Conn
+	defer func() {
+		for _, nc := range crowd {
+			nc.Close()
+		}
+	}()
+	for err == nil && len(crowd) < 100 {
+		var nc net.Conn
+		if nc, err = net.Dial("unix", path); err == nil {
+			crowd = append(crowd, nc)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if nc, err := Dial(ctx, "unix!"+path); err == nil {
+		nc.Close()
+		t.Fatal("there is room")
+	}
+	come := make(chan error, 1)
+	go func() {
+		nc, err := Dial(t.Context(), "unix!"+path)
+		if err == nil {
+			nc.Close()
+		}
+		come <- err
+	}()
+	for range crowd {
+		nfd, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(nfd)
+	}
+	if err := <-come; err != nil {
+		t.Errorf("when there is room again: %v", err)
+	}
 }
