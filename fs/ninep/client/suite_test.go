@@ -24,23 +24,30 @@ var every = []ninep.Dialect{ninep.Classic, ninep.DotU, ninep.DotL}
 // pair returns both ends of a unix socket.
 func pair(t testing.TB) (a, b net.Conn) {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	a, b, err := socketPair()
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		a.Close()
+		b.Close()
+	})
+	return a, b
+}
+
+func socketPair() (a, b net.Conn, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
 	}
 	var ends [2]net.Conn
 	for i, fd := range fds {
 		f := os.NewFile(uintptr(fd), "socket")
-		if ends[i], err = net.FileConn(f); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
+		var fault error
+		ends[i], fault = net.FileConn(f)
+		err = errors.Join(err, fault, f.Close())
 	}
-	t.Cleanup(func() {
-		ends[0].Close()
-		ends[1].Close()
-	})
-	return ends[0], ends[1]
+	return ends[0], ends[1], err
 }
 
 // dial returns a session of a user with a server of ours.
