@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"warren/tools/cc"
 )
 
 // TestExamples runs each example of the manual, as it stands there but for
@@ -35,6 +37,8 @@ func TestExamples(t *testing.T) {
 			case "mount":
 				mountExample(t, m, line)
 			case "umount": // mountExample ends with it
+			case "cc":
+				ccExample(t, lab, line)
 			default:
 				if out, err := m.sh("sh", "cd "+lab+" && "+strings.ReplaceAll(line, "/tmp/", lab+"/")); err != nil {
 					t.Errorf("%v: %s", err, out)
@@ -107,6 +111,26 @@ func mountExample(t *testing.T, m *testMachine, line string) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// ccExample compiles, where there is a compiler.
+func ccExample(t *testing.T, lab, line string) {
+	if err := cc.Available(t.Context()); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	hello, err := os.ReadFile("../../testdata/riscv/hello.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(lab, "hello.c"), hello, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", line)
+	cmd.Dir = lab
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "PATH="+filepath.Dir(program(t))+":"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -40,6 +40,9 @@ func longFlags(root *cobra.Command, args []string) []string {
 		if sub != nil {
 			cmd = sub
 		}
+		if cmd.DisableFlagParsing {
+			break // it reads its own
+		}
 	}
 	return out
 }

@@ -58,6 +58,7 @@ func rootCommand() *cobra.Command {
 		exportCommand(),
 		proxyCommand(),
 		certCommand(),
+		ccCommand(),
 		demoCommand(),
 		doctorCommand(),
 		docsCommand(),
