@@ -41,6 +41,7 @@ var rules = []rule{
 	{"fs/tree", []string{"fs", "fs/sys", "fs/post", "cores", "kern/...", "sched/..."}},
 
 	{"cores", []string{"fs/sys"}},
+	{"cores/riscv/gdb", []string{"fs/sys"}},
 	{"cores/...", []string{"fs/sys", "cores"}},
 	{"kern/feed", []string{"fs/sys"}},
 	{"kern/chans", []string{"fs/sys", "kern/feed"}},
