@@ -42,7 +42,8 @@ var rules = []rule{
 
 	{"cores", []string{"fs/sys"}},
 	{"cores/riscv/gdb", []string{"fs/sys"}},
-	{"cores/...", []string{"fs/sys", "cores"}},
+	{"cores/riscv/rv", []string{"fs/sys"}},
+	{"cores/...", []string{"fs/sys", "cores/..."}},
 	{"kern/feed", []string{"fs/sys"}},
 	{"kern/chans", []string{"fs/sys", "kern/feed"}},
 	{"kern", []string{"fs/sys", "cores", "kern/feed", "kern/chans"}},
