@@ -16,25 +16,29 @@ type Watch struct {
 // A Hit says what a Stop was for.
 type Hit struct {
 	Watch int    // index into Watches, or -1 for a breakpoint
-	Addr  uint32 // of the first byte accessed; of the instruction at a breakpoint
+	Addr  uint32 // of the first byte of the access; of the instruction at a breakpoint
 	Write bool
 }
 
-// Step executes one instruction, whatever breakpoints there are. It returns
-// Budget after it, or Stop if it accessed what is watched. An access that
-// faulted was none. d may be nil.
+// Step executes one instruction, whatever breakpoints there are, and returns
+// Budget. If it is about to access what is watched, Step does nothing and
+// returns Stop: so gdb takes RISC-V harts to stop, and lifts the watchpoint to
+// get over it. d may be nil.
 func (h *Hart) Step(d *Debug) Why {
 	h.X[0] = 0
-	why := h.one()
-	if why == Budget && d.watched(h.touch) {
+	in, ok := h.fetch()
+	switch {
+	case !ok:
+		return Fault
+	case d.watched(h.touching(in)):
 		return Stop
 	}
-	return why
+	return h.exec(in)
 }
 
 // Debug is Run, but slow, and it stops before an instruction with a
-// breakpoint, the first one included, and after an access that is watched.
-// To go on from a breakpoint, Step first.
+// breakpoint and before an access that is watched, the first one included.
+// To go on from a breakpoint, Step first; from a watchpoint, Step(nil).
 func (h *Hart) Debug(budget int64, d *Debug) Why {
 	start := h.used()
 	for budget > 0 && h.used()-start < uint64(budget) {
@@ -47,6 +51,28 @@ func (h *Hart) Debug(budget int64, d *Debug) Why {
 		}
 	}
 	return Budget
+}
+
+// A touch is what an instruction does to memory.
+type touch struct {
+	addr, size  uint32 // no access if size is 0
+	read, write bool
+}
+
+// touching returns what an instruction will do to memory, unless it faults.
+func (h *Hart) touching(in Inst) touch {
+	t := touch{addr: h.X[in.Rs1], size: accessSize(in.Op)}
+	switch o := in.Op; {
+	case o >= LB && o <= LHU, o == FLW, o == FLD:
+		t.addr, t.read = t.addr+uint32(in.Imm), true
+	case o >= SB && o <= SW, o == FSW, o == FSD:
+		t.addr, t.write = t.addr+uint32(in.Imm), true
+	case o >= LRW && o <= AMOMAXUW:
+		t.read, t.write = o != SCW, o != LRW
+	default:
+		t.size = 0
+	}
+	return t
 }
 
 // watched reports whether an access is one that stops, and notes it.

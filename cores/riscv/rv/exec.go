@@ -15,9 +15,7 @@ func (h *Hart) Run(budget int64) Why {
 
 // one executes the instruction at PC, and returns Budget if that was all.
 func (h *Hart) one() Why {
-	h.touch.size = 0
 	in, ok := h.fetch()
-	h.touch.size = 0 // fetches do not count
 	if !ok {
 		return Fault
 	}

@@ -2,12 +2,6 @@ package rv
 
 import "encoding/binary"
 
-// A touch is what the last instruction stepped did to memory.
-type touch struct {
-	addr, size  uint32 // no access if size is 0
-	read, write bool
-}
-
 // size returns the length of a window's memory below the address space's end.
 func (w *Window) size() uint64 { return min(uint64(len(w.Mem)), 1<<32-uint64(w.Base)) }
 
@@ -17,7 +11,6 @@ func (h *Hart) at(addr, size uint32, write bool) []byte {
 		w := &h.Win[i]
 		o := uint64(addr - w.Base)
 		if o+uint64(size) <= w.size() && !(write && o < uint64(w.RO)) {
-			h.touch = touch{addr, size, !write, write}
 			return w.Mem[o : o+uint64(size)]
 		}
 	}
@@ -170,7 +163,6 @@ func (h *Hart) atomic(in Inst) bool {
 		}
 		h.set(in.Rd, truth(!ok))
 	default:
-		h.touch.read = true
 		binary.LittleEndian.PutUint32(p, amo(in.Op, old, v))
 		h.set(in.Rd, old)
 	}

@@ -61,8 +61,6 @@ type Hart struct {
 	Reserved     bool // a reservation of LR
 	ReservedAddr uint32
 	ReservedWord uint32
-
-	touch touch
 }
 
 // A CSR holds the machine-mode registers that are neither constant nor kept
