@@ -89,14 +89,14 @@ func (m *toy) Detach(kill bool) {
 
 func (m *toy) Resume(actions []Action) error {
 	m.running = true
-	for turn := range 1000 {
+	for range 1000 {
 		idle := true
 		for id, t := range m.threads {
 			a, ok := pick(actions, id)
 			if !ok || t.gone {
 				continue
 			}
-			if stop, stops := m.turn(id, a, turn); stops {
+			if stop, stops := m.turn(id, a); stops {
 				m.running = false
 				m.stopped(stop)
 				return nil
@@ -129,10 +129,10 @@ func (t *toyThread) word() uint32 {
 }
 
 // turn does one instruction.
-func (m *toy) turn(id int, a Action, turn int) (Stop, bool) {
+func (m *toy) turn(id int, a Action) (Stop, bool) {
 	t := m.threads[id]
 	stop := Stop{Thread: id}
-	if m.breaks[t.pc()] && (turn > 0 || !a.Step) {
+	if m.breaks[t.pc()] {
 		stop.Why = Break
 		return stop, true
 	}
@@ -175,18 +175,18 @@ func (m *toy) access(t *toyThread, stop Stop) (Stop, bool) {
 		stop.Why, stop.Cause = Fault, 5
 		return stop, true
 	}
-	if word := t.mem[at-toyBase:]; store {
-		binary.LittleEndian.PutUint32(word, uint32(t.regs[11]))
-	} else {
-		t.regs[11] = uint64(binary.LittleEndian.Uint32(word))
-	}
-	t.regs[PC] += 4
 	for w := range m.watches {
 		if at < w.addr+w.n && w.addr < at+4 && (w.kind == WatchAccess || store == (w.kind == WatchWrite)) {
 			stop.Why, stop.Addr, stop.Kind = Watched, w.addr, w.kind
 			return stop, true
 		}
 	}
+	if word := t.mem[at-toyBase:]; store {
+		binary.LittleEndian.PutUint32(word, uint32(t.regs[11]))
+	} else {
+		t.regs[11] = uint64(binary.LittleEndian.Uint32(word))
+	}
+	t.regs[PC] += 4
 	return stop, false
 }
 

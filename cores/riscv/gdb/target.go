@@ -46,12 +46,14 @@ type Target interface {
 	WriteMem(id int, addr uint32, p []byte) error
 
 	// SetBreak sets or removes the breakpoint at addr, for all threads: a
-	// thread stops before the instruction there, at once if it is resumed
-	// there. Memory keeps its contents. Also called while threads run, as is
-	// SetWatch.
+	// thread stops before the instruction there, also if it is resumed or
+	// stepped there, as gdb lifts breakpoints to get over them. Memory keeps
+	// its contents. Also called while threads run, as is SetWatch.
 	SetBreak(addr uint32, on bool) error
 	// SetWatch sets or removes a watchpoint on n bytes at addr, for all
-	// threads: a thread stops after the instruction that touched them so.
+	// threads: a thread stops before the instruction that is about to touch
+	// them so, as at a breakpoint. gdb expects that of RISC-V: it lifts the
+	// watchpoint, steps, and then looks at what has changed.
 	SetWatch(addr, n uint32, kind Watch, on bool) error
 }
 
@@ -75,7 +77,7 @@ const All = -1
 
 // An Action is what a thread is to do: go on, or step: one instruction, and
 // then on while its pc is in [Start, End), which is empty for a single step. A
-// breakpoint after the first instruction ends a step as it ends a run.
+// breakpoint ends a step as it ends a run.
 type Action struct {
 	ID         int // or All
 	Step       bool
@@ -98,7 +100,7 @@ const (
 	Interrupted Why = iota // by Interrupt or Attach; Thread is any
 	Stepped                // the step is done
 	Break                  // at a breakpoint, before its instruction
-	Watched                // after touching Addr, which a watchpoint of Kind covers
+	Watched                // before touching Addr, which a watchpoint of Kind covers
 	Ebreak                 // at an ebreak of the program, before it
 	Fault                  // at an instruction that cannot be done; Cause says why
 	Exited                 // the last thread has ended, with Status
@@ -109,7 +111,7 @@ const (
 type Stop struct {
 	Thread int
 	Why    Why
-	Addr   uint32 // Watched: the watched address that was touched
+	Addr   uint32 // Watched: an address in the watchpoint that would be touched
 	Kind   Watch  // Watched: of the watchpoint
 	Cause  uint32 // Fault: as mcause has it
 	Status int    // Exited, Killed

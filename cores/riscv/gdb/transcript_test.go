@@ -1,17 +1,12 @@
 package gdb
 
 import (
-	"encoding/hex"
-	"encoding/xml"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-
-	"warren/fs/sys"
 )
 
 // reading is a read that does not wait.
@@ -283,11 +278,15 @@ func TestTalks(t *testing.T) {
 			> p20
 			< 08100000
 			> vCont;s:1
+			< T05thread:1;hwbreak:;
+			> p20
+			< 08100000
+			> z1,1008,4
+			< OK
+			> vCont;s:1
 			< T05thread:1;
 			> p20
 			< 0c100000
-			> z1,1008,4
-			< OK
 			> Pa=07010000
 			< OK
 			> c
@@ -361,14 +360,22 @@ func TestTalks(t *testing.T) {
 			< OK
 			> c
 			< T05thread:1;rwatch:1803;
+			> p20
+			< 00100000
+			> z3,1803,1
+			< OK
+			> s
+			< T05thread:1;
 			> c
 			< T05thread:1;watch:1802;
-			> z3,1803,1
+			> z2,1802,1
 			< OK
 			> Z4,1800,4
 			< OK
 			> c
 			< T05thread:1;awatch:1800;
+			> z4,1800,4
+			< OK
 			> Pa=00000000
 			< OK
 			> c1000
@@ -440,321 +447,9 @@ func TestTalks(t *testing.T) {
 	}
 }
 
-// TestPacketsWait: what comes while threads run is done when they have stopped.
-func TestPacketsWait(t *testing.T) {
-	m := newToy(1, 64, toyNop, toySpin)
-	s := New(m)
-	write(t, s, "$c#63$p20#d2$qC#b4")
-	wantRead(t, s, "+++")
-	if !s.out.isRunning() {
-		t.Fatal("it does not run")
-	}
-	write(t, s, "\x03")
-	var got string
-	for !strings.HasSuffix(got, "$QC1#c5") { // who stops it does not do them itself
-		r := reading{wait: true, done: make(chan struct{})}
-		s.Take(&r)
-		<-r.done
-		got += r.text
-	}
-	if want := "$T02thread:1;#d4$04100000#85$QC1#c5"; got != want {
-		t.Errorf("read %q, want %q", got, want)
-	}
-}
-
 func write(t *testing.T, s *Session, text string) {
 	t.Helper()
 	if n, err := s.Write([]byte(text)); n != len(text) || err != nil {
 		t.Fatalf("write %q: %d, %v", text, n, err)
 	}
-}
-
-// TestAllRegisters: what g gives G takes, and only what differs is set.
-func TestAllRegisters(t *testing.T) {
-	for _, flen := range []int{0, 32, 64} {
-		m := newToy(1, flen)
-		m.threads[0].regs[5] = 0x12345678
-		s := New(m)
-		write(t, s, string(frame("g")))
-		want := (32+1+len(machineCSRs))*8 + 32*flen/4
-		if flen != 0 {
-			want += 3 * 8
-		}
-		all := strings.TrimPrefix(read(s), "+$")
-		all, _, _ = strings.Cut(all, "#")
-		if len(all) != want || all[40:48] != "78563412" {
-			t.Fatalf("flen %d: %d digits, want %d: %s", flen, len(all), want, all)
-		}
-		write(t, s, string(frame("G"+all[:40]+"01000000"+all[48:])))
-		wantRead(t, s, "+$OK#9a")
-		if m.threads[0].regs[5] != 1 {
-			t.Error("G set nothing")
-		}
-		write(t, s, string(frame("G01000000"+all[8:])))
-		wantRead(t, s, "+$E16#ac")
-	}
-}
-
-// TestDescription: the features are those that gdb asks for, page by page.
-func TestDescription(t *testing.T) {
-	for flen, features := range map[int]string{0: "cpu csr", 32: "cpu fpu csr", 64: "cpu fpu csr"} {
-		s := New(newToy(1, flen))
-		var text string
-		for more := true; more; {
-			write(t, s, string(frame(fmt.Sprintf("qXfer:features:read:target.xml:%x,400", len(text)))))
-			part := read(s)
-			more = part[2] == 'm'
-			text += part[3 : len(part)-3]
-		}
-		var target struct {
-			Features []struct {
-				Name string `xml:"name,attr"`
-				Regs []struct {
-					Num int `xml:"regnum,attr"`
-				} `xml:"reg"`
-			} `xml:"feature"`
-		}
-		if err := xml.Unmarshal([]byte(text), &target); err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		var names []string
-		last := -1
-		for _, f := range target.Features {
-			names = append(names, strings.TrimPrefix(f.Name, "org.gnu.gdb.riscv."))
-			for _, r := range f.Regs {
-				if r.Num <= last {
-					t.Errorf("register %d comes after %d", r.Num, last)
-				}
-				last = r.Num
-			}
-		}
-		if got := strings.Join(names, " "); got != features {
-			t.Errorf("flen %d: the features are %s, want %s", flen, got, features)
-		}
-	}
-}
-
-// TestMonitor: what commands say is text for the user, and bounded.
-func TestMonitor(t *testing.T) {
-	m := newToy(2, 0)
-	s := New(m)
-	write(t, s, "$QStartNoAckMode#b0$Hg2#e1")
-	wantRead(t, s, "+$OK#9a$OK#9a")
-	for line, want := range map[string]string{
-		"where":      "core 1 (1,0) <T&0> at 0x1000\n",
-		"help":       "monitor where                where the thread is\nmonitor fill N               print N letters\nmonitor help                 list these commands\n",
-		"":           "monitor where                where the thread is\nmonitor fill N               print N letters\nmonitor help                 list these commands\n",
-		"fill x":     "fill: want a number\n",
-		"fill 0":     "",
-		"fill 20000": strings.Repeat("\x00", 20000) + "\n",
-		"fill 65537": strings.Repeat("\x00", maxText) + "\n(there is more)\n",
-		"wher":       "unknown command \"wher\" (see monitor help)\n",
-	} {
-		write(t, s, string(frame("qRcmd,"+hexText(line))))
-		if got := console(t, read(s)); got != want {
-			t.Errorf("monitor %s: %q, want %q", line, got, want)
-		}
-	}
-	write(t, s, string(frame("qRcmd,7")))
-	wantRead(t, s, "$E16#ac")
-}
-
-// console undoes O packets, up to the OK.
-func console(t *testing.T, bytes string) string {
-	t.Helper()
-	text, ok := strings.CutSuffix(bytes, "$OK#9a")
-	if !ok {
-		t.Fatalf("%q does not end in OK", bytes)
-	}
-	var out []byte
-	for packet := range strings.SplitSeq(text, "$O") {
-		digits, _, _ := strings.Cut(packet, "#")
-		part, err := hex.DecodeString(digits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, part...)
-	}
-	return string(out)
-}
-
-// TestManyThreads: lists of more than a packet come in parts.
-func TestManyThreads(t *testing.T) {
-	s := New(newToy(5000, 0))
-	write(t, s, "$QStartNoAckMode#b0$qfThreadInfo#bb")
-	var ids []string
-	for got := strings.TrimPrefix(read(s), "+$OK#9a"); got[1] == 'm'; got = read(s) {
-		if len(got) > maxPacket {
-			t.Fatalf("a packet of %d bytes", len(got))
-		}
-		ids = append(ids, strings.Split(got[2:len(got)-3], ",")...)
-		write(t, s, "$qsThreadInfo#c8")
-	}
-	if len(ids) != 5000 || ids[4999] != "1388" {
-		t.Errorf("%d threads, %s the last", len(ids), ids[len(ids)-1])
-	}
-}
-
-// TestHostile: what is no gdb ends the session, which lets go of the target.
-func TestHostile(t *testing.T) {
-	memory := string(frame("m1000,1000"))
-	long := "$" + strings.Repeat("x", maxPacket)
-	for name, c := range map[string]struct {
-		bytes string
-		errno syscall.Errno
-	}{
-		"a packet without end":   {long + "x", syscall.EMSGSIZE},
-		"answers nobody reads":   {strings.Repeat(memory, 50), syscall.ENOBUFS},
-		"resends nobody reads":   {memory + strings.Repeat("-", 50), syscall.ENOBUFS},
-		"packets while it runs":  {"$c#63" + strings.Repeat("$?#3f", 2000), syscall.EPROTO},
-		"a packet while it runs": {"$c#63" + strings.Repeat(long+"#00", 5), syscall.EPROTO},
-		"a bad checksum, late":   {"$QStartNoAckMode#b0$?#00", syscall.EPROTO},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newToy(1, 0, toySpin)
-			s := New(m)
-			if name == "a packet while it runs" {
-				c.bytes = "$c#63" + strings.Repeat(string(frame(long[1:])), 5)
-			}
-			write(t, s, "$Z0,1000,4#3d$z0,1000,4#5d$Z2,1000,4#3f")
-			_, err := s.Write([]byte(c.bytes))
-			if !errors.Is(err, c.errno) {
-				t.Errorf("the error is %v, want %v", err, c.errno)
-			}
-			if _, again := s.Write([]byte("$?#3f")); again != err {
-				t.Errorf("then it is %v", again)
-			}
-			if got := read(s); len(got) > maxOutput {
-				t.Errorf("%d bytes are left", len(got))
-			}
-			wantRead(t, s, "(end)")
-			if last := m.log[len(m.log)-1]; last != "detach kill=false breaks=0 watches=0" {
-				t.Errorf("the target was left with: %s", last)
-			}
-			s.Close()
-			if strings.Count(strings.Join(m.log, "\n"), "detach") != 1 {
-				t.Errorf("it was left twice: %q", m.log)
-			}
-		})
-	}
-	m := newToy(1, 0)
-	s := New(m)
-	write(t, s, long+"#"+fmt.Sprintf("%02x", byte(maxPacket*'x'%256))) // just as long as may be
-	wantRead(t, s, "+$#00")
-}
-
-// TestTooManyPoints: there is an end to what gdb may set.
-func TestTooManyPoints(t *testing.T) {
-	m := newToy(1, 0)
-	s := New(m)
-	set := func(format string, i int) string {
-		write(t, s, string(frame(fmt.Sprintf(format, 0x1000+4*i))))
-		return read(s)
-	}
-	for i := range maxBreaks {
-		if got := set("Z0,%x,4", i); got != "+$OK#9a" {
-			t.Fatalf("breakpoint %d: %s", i, got)
-		}
-	}
-	for i := range maxWatches {
-		if got := set("Z2,%x,4", i); got != "+$OK#9a" {
-			t.Fatalf("watchpoint %d: %s", i, got)
-		}
-	}
-	full := "+" + string(frame(failure(sys.ErrFull)))
-	if got := set("Z1,%x,4", maxBreaks); got != full {
-		t.Errorf("a breakpoint more: %s", got)
-	}
-	if got := set("Z4,%x,4", maxWatches); got != full {
-		t.Errorf("a watchpoint more: %s", got)
-	}
-	if got := set("z2,%x,4", 0) + set("Z4,%x,4", maxWatches); got != "+$OK#9a+$OK#9a" {
-		t.Errorf("one in place of another: %s", got)
-	}
-	s.Close()
-	if len(m.breaks)+len(m.watches) != 0 {
-		t.Error("some are left")
-	}
-}
-
-// TestAttach: nothing happens to a target until something is written, a
-// target that is busy says so, and one that is closed lets go, once.
-func TestAttach(t *testing.T) {
-	m := newToy(1, 0, toySpin)
-	s := New(m)
-	wantRead(t, s, "")
-	write(t, s, "")
-	if len(m.log) != 0 {
-		t.Errorf("before a write: %q", m.log)
-	}
-	m.busy = sys.Errorf(syscall.EBUSY, "another gdb is attached")
-	if _, err := s.Write([]byte("+")); !errors.Is(err, syscall.EBUSY) {
-		t.Errorf("a busy target: %v", err)
-	}
-	m.busy = nil
-	write(t, s, "+$c#63")
-	wantRead(t, s, "+")
-	waits := reading{wait: true, done: make(chan struct{})}
-	s.Take(&waits)
-	s.Close()
-	<-waits.done
-	s.Close()
-	if _, err := s.Write([]byte("+")); !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("after Close: %v", err)
-	}
-	if got := strings.Join(m.log, "; "); got != "attach; detach kill=false breaks=0 watches=0" || waits.text != "" {
-		t.Errorf("%s; read %q", got, waits.text)
-	}
-	s.stopped(Stop{Why: Break}) // a target may be late
-	wantRead(t, s, "(end)")
-
-	never := newToy(1, 0)
-	New(never).Close()
-	if len(never.log) != 0 {
-		t.Errorf("closed before a write: %q", never.log)
-	}
-}
-
-// TestReads: an answer that was lost on its way is given again, in its place;
-// a read that was cancelled takes nothing.
-func TestReads(t *testing.T) {
-	s := New(newToy(1, 0))
-	first := reading{wait: true, done: make(chan struct{})}
-	second := reading{wait: true, done: make(chan struct{})}
-	s.Take(&first)
-	s.Take(&second)
-	first.parked()
-	write(t, s, "$qC#b4")
-	<-second.done
-	if second.text != "+" {
-		t.Errorf("read %q", second.text)
-	}
-	second.lost()
-	wantRead(t, s, "+$QC1#c5")
-	if first.answered.Load() {
-		t.Error("the read that was cancelled was answered")
-	}
-}
-
-// TestAttachedLate: a target may come to rest long after it was attached to.
-func TestAttachedLate(t *testing.T) {
-	m := &slow{toy: newToy(1, 0)}
-	s := New(m)
-	write(t, s, "$?#3f")
-	wantRead(t, s, "+")
-	m.stopped(Stop{Why: Fault, Cause: 7})
-	r := reading{wait: true, done: make(chan struct{})}
-	s.Take(&r)
-	<-r.done
-	if r.text != "$T0bthread:1;#04" {
-		t.Errorf("read %q", r.text)
-	}
-}
-
-// slow is a toy that does not come to rest by itself.
-type slow struct{ *toy }
-
-func (m *slow) Attach(stopped func(Stop)) error {
-	m.stopped = stopped
-	return nil
 }

@@ -69,6 +69,10 @@ int main(int rank)
 
 asm(".globl _start\n"
     "_start:\n"
+    ".option push\n"
+    ".option norelax\n"
+    "	la gp, __global_pointer$\n"
+    ".option pop\n"
     "	call main\n"
     "	li a7, 93\n"
     "	ecall\n");
