@@ -1,18 +1,5 @@
 package rv
 
-// Run executes until the budget, in cycles, is used up or something is to be
-// done. It does nothing if the budget is not above 0.
-func (h *Hart) Run(budget int64) Why {
-	h.X[0] = 0
-	start := h.used()
-	for budget > 0 && h.used()-start < uint64(budget) {
-		if why := h.one(); why != Budget {
-			return why
-		}
-	}
-	return Budget
-}
-
 // one executes the instruction at PC, and returns Budget if that was all.
 func (h *Hart) one() Why {
 	in, ok := h.fetch()

@@ -67,14 +67,19 @@ func (im *Image) find(addr uint32) *segment {
 	return nil
 }
 
-// A segment is an executable segment in decoded form.
+// A segment is an executable segment: as it is, and as ops for the loop.
 type segment struct {
 	base uint32
 	raw  []byte
+	ops  []op
+	pcs  []uint32 // of each op
+	at   []uint32 // for every other address from base on: where its op is in ops, in bytes, or nowhere
 }
 
 func newSegment(t Text) *segment {
-	return &segment{base: t.Addr, raw: slices.Clone(t.Bytes)}
+	s := &segment{base: t.Addr, raw: slices.Clone(t.Bytes)}
+	s.decode()
+	return s
 }
 
 // half returns the 16 bits at an address of the segment.
