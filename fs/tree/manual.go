@@ -47,6 +47,7 @@ var bugs = []string{
 	"Settings of one object that together are longer than a write (128 KiB on a mount) do not come back with one cat saved >ctl: write them in pieces that end at newlines.",
 	"close(2) on a mount returns before the server has heard of it.",
 	"busybox's cat hands its output to sendfile(2). Into a pipe, Linux before 6.5 (with v9fs later kernels, too) holds the pipe while it waits for the next message: who reads the pipe gets each message with the next one. Use read, dd or GNU cat.",
+	"Linux's v9fs forgets a signal, SIGKILL too, that comes at the moment in which a process begins to wait for an answer: a reader of a stream that is killed just then stays until the next message, and takes that with it. On a mount by FUSE every signal ends a wait.",
 	"GNU tail -f waits for inotify, and so for ever, where Linux mounts 9P2000 or 9P2000.u: with 9P2000.L and FUSE it polls. Elsewhere follow does the same.",
 	"Lending of provisioned cores and revocation with grace are not there yet: a provisioned core is kept for its holder, and grace and quantum are settings that nothing reads.",
 	"The class quiet claims cores as exclusive does. The tier in status says what the cores really are.",

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
-	"context"
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,22 +55,22 @@ func scripts(t *testing.T) map[string][]byte {
 func runReports(t *testing.T, o guest.Options) string {
 	t.Helper()
 	needGuest(t)
-	o.Files, o.Programs = scripts(t), userland
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	r, err := guest.Run(ctx, o)
+	o.Files, o.Programs, o.Stuck = scripts(t), userland, ". /t/stuck.sh"
+	r, err := guest.Run(t.Context(), o)
 	t.Logf("%.1f s to the script, %.1f s in all", r.Boot.Seconds(), r.Total.Seconds())
 	reports, rest := parseReports(r.Output)
+	failed := 0
 	for _, p := range reports {
 		t.Run(p.name, func(t *testing.T) {
 			t.Logf("%s s\n%s", p.seconds, p.text)
 			if p.status != "0" {
+				failed++
 				t.Errorf("exit status %s", p.status)
 			}
 		})
 	}
-	if err != nil || r.Status != 0 || len(reports) == 0 {
-		t.Errorf("exit status %d, %d reports: %v; besides the guest said:\n%s", r.Status, len(reports), err, rest)
+	if err != nil || r.Status != 0 || len(reports) == 0 || failed > 0 {
+		t.Errorf("exit status %d, %d of %d checks failed: %v; besides the guest said:\n%s", r.Status, failed, len(reports), err, rest)
 	}
 	return rest
 }
@@ -148,7 +151,7 @@ func TestHere(t *testing.T) {
 		t.Skip("needs /dev/fuse and root")
 	}
 	mount := t.TempDir()
-	startServer(t, "-mount", mount)
+	s := startServer(t, "-mount", mount)
 	list, err := exec.Command("sh", "testdata/tree.sh", mount).Output()
 	if err != nil || len(list) == 0 {
 		t.Fatalf("no list of checks: %v", err)
@@ -156,13 +159,12 @@ func TestHere(t *testing.T) {
 	for _, shell := range []string{"bash", "dash", "busybox sh"} {
 		for check := range strings.FieldsSeq(string(list)) {
 			t.Run(shell+"/"+check, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
 				words := append(strings.Fields(shell), "testdata/tree.sh", mount, check, "fuse")
-				cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+				cmd := exec.Command(words[0], words[1:]...)
 				cmd.Env = append(os.Environ(), "LC_ALL=C")
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 				cmd.WaitDelay = time.Second
-				if out, err := cmd.CombinedOutput(); err != nil {
+				if out, err := runPatiently(t, s, cmd); err != nil {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})
@@ -170,7 +172,51 @@ func TestHere(t *testing.T) {
 	}
 }
 
+// runPatiently runs a check of the server's mount, and ends it when it hangs.
+func runPatiently(t *testing.T, s server, cmd *exec.Cmd) (output []byte, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		var p guest.Patience
+		p.Watch(done, time.Minute, func() {
+			t.Errorf("it hangs:\n%s", processes(cmd.Process.Pid))
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+			state, err := exec.Command(s.program, "-addr", "unix!"+s.socket, "cat", "chans/stat", "status", "errors").CombinedOutput()
+			t.Logf("the server: %v\n%s", err, state)
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		})
+	}()
+	err = cmd.Wait()
+	close(done)
+	<-watched
+	return out.Bytes(), err
+}
+
+// processes tells where in the kernel those of a group wait.
+func processes(group int) (text string) {
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range all {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if g, err := syscall.Getpgid(pid); err != nil || g != group {
+			continue
+		}
+		words, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		stack, _ := os.ReadFile(filepath.Join(dir, "stack"))
+		text += fmt.Sprintf("%d: %s\n%s", pid, bytes.ReplaceAll(words, []byte{0}, []byte{' '}), stack)
+	}
+	return text
+}
+
 // TestManyCores has the host driver at work on 16 processors and 2 nodes.
 func TestManyCores(t *testing.T) {
-	runReports(t, guest.Options{Script: ". /t/manycore.sh", CPUs: 16, Nodes: 2, Cmdline: "nohz_full=8-15"})
+	runReports(t, guest.Options{
+		Script: ". /t/manycore.sh", CPUs: 16, Nodes: 2, Cmdline: "nohz_full=8-15",
+		Patience: 20 * time.Second, // of which its busy processors make minutes
+	})
 }

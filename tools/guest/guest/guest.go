@@ -11,6 +11,9 @@
 // reached through virtio-serial ports (Options.Ports), which the guest's
 // command relay makes into sockets.
 //
+// Nothing here goes by a fixed time, as the machine may be a busy one: a guest
+// may take as long as it likes while it shows signs of life; see Options.Patience.
+//
 // The package keeps no state. QEMU is ended with the context, and with the
 // process that called Run, however that ends.
 package guest
@@ -50,6 +53,14 @@ type Options struct {
 	Ports map[string]string
 
 	Output io.Writer // gets the output as it comes as well, from another goroutine
+
+	// Patience is how long a guest may print nothing on an otherwise idle
+	// machine; on a busy one it is as much longer as everything is (see type
+	// Patience). 0: a minute. Then the shell script Stuck is run in the guest,
+	// beside Script, to print what hangs and to end it; the third time, or the
+	// first if there is no Stuck, the guest is ended.
+	Patience time.Duration
+	Stuck    string
 }
 
 // A Result is how a script went.
@@ -121,6 +132,9 @@ func (o *Options) fill() error {
 	if o.Memory == 0 {
 		o.Memory = 512
 	}
+	if o.Patience == 0 {
+		o.Patience = time.Minute
+	}
 	switch {
 	case o.CPUs < 1 || o.Nodes < 1 || o.CPUs%o.Nodes != 0:
 		return fmt.Errorf("%d processors on %d nodes: want as many on each", o.CPUs, o.Nodes)
@@ -132,12 +146,16 @@ func (o *Options) fill() error {
 
 // A tail keeps the end of what is written to it, and passes it all on.
 type tail struct {
+	live *Patience // what is written is a sign of life; nil: nobody waits for one
 	buf  bytes.Buffer
 	most int // bytes to keep; 0: all
 	next io.Writer
 }
 
 func (t *tail) Write(p []byte) (int, error) {
+	if t.live != nil {
+		t.live.Progress()
+	}
 	t.buf.Write(p)
 	if over := t.buf.Len() - t.most; t.most > 0 && over > 0 {
 		t.buf.Next(over)

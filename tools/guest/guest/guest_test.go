@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -32,13 +33,6 @@ func needGuest(t *testing.T) {
 // small is a guest that boots fast.
 func small(script string) Options { return Options{Script: script, CPUs: 1, Memory: 256} }
 
-func run(t *testing.T, ctx context.Context, o Options) (Result, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	return Run(ctx, o)
-}
-
 // TestRun looks at what comes back of a script, and at what it finds.
 func TestRun(t *testing.T) {
 	needGuest(t)
@@ -58,7 +52,7 @@ kill -TERM $$
 echo not reached`)
 	o.Files = map[string][]byte{"/etc/mine": []byte("a file\n"), "/usr/local/bin/mine": []byte("#!/bin/sh\necho a program\n")}
 	o.Programs, o.Cmdline, o.Output = []string{"bash"}, "marked", &live
-	r, err := run(t, t.Context(), o)
+	r, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +74,7 @@ echo not reached`)
 // TestPanic has the kernel die under the script.
 func TestPanic(t *testing.T) {
 	needGuest(t)
-	r, err := run(t, t.Context(), small("echo before\necho c >/proc/sysrq-trigger\nsleep 1000"))
+	r, err := Run(t.Context(), small("echo before\necho c >/proc/sysrq-trigger\nsleep 1000"))
 	if err == nil || !strings.Contains(err.Error(), "did not come to its script's end") || !strings.Contains(r.Console, "Kernel panic") {
 		t.Errorf("%v; the console:\n%s", err, r.Console)
 	}
@@ -96,7 +90,7 @@ func TestCancel(t *testing.T) {
 	defer cancel()
 	o := small("echo here\nsleep 1000")
 	o.Output = writerFunc(cancel)
-	r, err := run(t, ctx, o)
+	r, err := Run(ctx, o)
 	if !errors.Is(err, context.Canceled) || r.Output != "here\n" {
 		t.Errorf("%v, output %q", err, r.Output)
 	}
@@ -105,6 +99,60 @@ func TestCancel(t *testing.T) {
 		if line, _ := os.ReadFile(name); bytes.Contains(line, []byte(qemu)) && parent(filepath.Dir(name)) == os.Getpid() {
 			t.Errorf("QEMU is still there: %s", name)
 		}
+	}
+}
+
+// TestStuck has a script that hangs until it is ended, one that is not to be
+// ended, and a machine without a script. The kernel prints much, so that the
+// boot is no silence.
+func TestStuck(t *testing.T) {
+	needGuest(t)
+	o := small("echo $$ >/tmp/pid; echo here; exec sleep 1000")
+	o.Cmdline, o.Patience, o.Stuck = "loglevel=7", 4*time.Second, "echo stuck; kill $(cat /tmp/pid)"
+	if r, err := Run(t.Context(), o); err != nil || r.Output != "here\nstuck\n" || r.Status != 128+15 {
+		t.Errorf("%v, status %d, output %q", err, r.Status, r.Output)
+	}
+	o.Stuck = "echo again"
+	r, err := Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "printed nothing for 4s") || r.Output != "here\nagain\nagain\n" {
+		t.Errorf("%v, output %q", err, r.Output)
+	}
+	o.Cmdline, o.Stuck = "loglevel=7 rdinit=/bin/sleep -- 1000", "" // in place of our first process
+	if r, err = Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "did not come to its script:") {
+		t.Errorf("%v, output %q", err, r.Output)
+	}
+}
+
+// TestPatience has the clock go slower where more than the processors are wanted.
+func TestPatience(t *testing.T) {
+	here := runtime.NumCPU()
+	for _, tt := range []struct {
+		wanting int
+		steps   int
+	}{{0, 10}, {1, 10}, {here, 10}, {2 * here, 20}, {5 * here, 50}} {
+		var p Patience
+		steps := 1
+		for !p.spend(Tick, tt.wanting, 10*Tick) {
+			steps++
+		}
+		if steps != tt.steps {
+			t.Errorf("%d want %d processors: over after %d steps, want %d", tt.wanting, here, steps, tt.steps)
+		}
+	}
+	var p Patience
+	for range 100 {
+		if p.spend(9*Tick, 0, 10*Tick) {
+			t.Fatal("over, though there was progress")
+		}
+		p.Progress()
+	}
+	for text, want := range map[string]int{"0.20 0.18 0.12 17/80 11206\n": 17, "": 0, "1 2 3": 0, "1 2 3 x/y 5": 0} {
+		if n := parseWanting([]byte(text)); n != want {
+			t.Errorf("%q: %d want a processor, not %d", text, n, want)
+		}
+	}
+	if wanting() < 1 {
+		t.Error("nobody runs, not even this test")
 	}
 }
 
@@ -158,9 +206,10 @@ func TestArguments(t *testing.T) {
 
 // TestLoadOrder has each module after those that it needs.
 func TestLoadOrder(t *testing.T) {
+	needGuest(t)
 	k, err := findKernel()
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	order, err := k.loadOrder(append(defaultModules, "virtio-pci", "virtio_console"))
 	if err != nil {

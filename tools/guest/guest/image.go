@@ -64,11 +64,10 @@ func (im *image) add(r cpio.Record) {
 
 // addSystem adds what is text, and what the kernel needs to begin.
 func (im *image) addSystem(o Options) error {
-	script := o.Script
-	if !strings.HasPrefix(script, "#!") {
-		script = "#!/bin/sh\n" + script
+	im.add(cpio.StaticFile("script", shellScript(o.Script), 0o755))
+	if o.Stuck != "" {
+		im.add(cpio.StaticFile("stuck", shellScript(o.Stuck), 0o755))
 	}
-	im.add(cpio.StaticFile("script", script, 0o755))
 	for _, name := range slices.Sorted(maps.Keys(o.Files)) {
 		im.add(cpio.StaticFile(name, string(o.Files[name]), 0o755))
 	}
@@ -80,6 +79,13 @@ func (im *image) addSystem(o Options) error {
 	im.add(cpio.StaticFile("etc/group", "root:x:0:\nalice:x:1000:\nbob:x:1001:\nnogroup:x:65534:\n", 0o644))
 	im.add(cpio.StaticFile("etc/hosts", "127.0.0.1 localhost\n", 0o644))
 	return nil
+}
+
+func shellScript(text string) string {
+	if strings.HasPrefix(text, "#!") {
+		return text
+	}
+	return "#!/bin/sh\n" + text
 }
 
 // addBuilt builds warren and the first process and adds them.

@@ -62,8 +62,11 @@ type machine struct {
 	output  *os.File
 	text    tail
 	console tail
+	live    Patience
 	result  Result
 	done    bool // the script has ended
+
+	stuck int // how often patience was over; the watcher's, until it has ended
 }
 
 // consoleTail is how much of the console is kept, in bytes.
@@ -71,7 +74,8 @@ const consoleTail = 16 << 10
 
 // boot runs QEMU until the script has ended or nothing will come any more.
 func (o Options) boot(ctx context.Context, k kernel, image string) (Result, error) {
-	m := &machine{text: tail{next: o.Output}, console: tail{most: consoleTail}}
+	m := &machine{}
+	m.text, m.console = tail{live: &m.live, next: o.Output}, tail{live: &m.live, most: consoleTail}
 	running, end := context.WithCancel(ctx)
 	defer end()
 	cmd := exec.CommandContext(running, qemu, o.arguments(k, image)...)
@@ -83,22 +87,48 @@ func (o Options) boot(ctx context.Context, k kernel, image string) (Result, erro
 	}
 	cmd.ExtraFiles = theirs
 	m.began = time.Now()
-	exited, copied := make(chan error, 1), make(chan error, 1)
+	exited, copied, watched := make(chan error, 1), make(chan error, 1), make(chan struct{})
 	go func() { exited <- runTied(cmd) }()
 	go func() {
 		_, err := io.Copy(&m.text, m.output)
 		copied <- err
 	}()
+	go func() {
+		defer close(watched)
+		m.live.Watch(running.Done(), o.Patience, func() { m.tellStuck(o, end) })
+	}()
 	m.listen()
 	end() // when the control port has nothing more to say, nor has the guest
 	exit, copying := <-exited, <-copied
+	<-watched
 	m.control.Close()
 	m.output.Close()
 	m.result.Output, m.result.Console, m.result.Total = m.text.buf.String(), m.console.buf.String(), time.Since(m.began)
 	if m.done {
 		return m.result, copying
 	}
+	if m.stuck == o.mostStuck() {
+		exit = fmt.Errorf("it printed nothing for %v, or what a busy machine makes of that", o.Patience)
+	}
 	return m.result, m.why(ctx, exit)
+}
+
+// mostStuck is how often the guest may be stuck before it is ended.
+func (o Options) mostStuck() int {
+	if o.Stuck == "" {
+		return 1
+	}
+	return 3
+}
+
+// tellStuck has the first process run what tells what hangs, or ends the guest.
+func (m *machine) tellStuck(o Options, end func()) {
+	m.stuck++
+	if m.stuck == o.mostStuck() {
+		end()
+		return
+	}
+	_, _ = fmt.Fprintln(m.control, "stuck") // fails only if the guest is gone
 }
 
 // sockets makes the pairs that QEMU gets an end of each.
@@ -133,6 +163,7 @@ func runTied(cmd *exec.Cmd) error {
 func (m *machine) listen() {
 	lines := bufio.NewScanner(m.control)
 	for !m.done && lines.Scan() {
+		m.live.Progress()
 		word, rest, _ := strings.Cut(lines.Text(), " ")
 		switch word {
 		case "script":

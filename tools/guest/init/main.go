@@ -9,6 +9,9 @@
 //	script      the script begins
 //	exit N      it has ended
 //
+// and the host writes a line "stuck" there when /stuck is to be run, as the
+// script has printed nothing for long.
+//
 // Under the name relay the program is a tool for scripts: see relay.go.
 package main
 
@@ -57,7 +60,7 @@ func boot() error {
 	if _, err := fmt.Fprintln(control, "script"); err != nil {
 		return err
 	}
-	status, err := runScript(output)
+	status, err := runScript(control, output)
 	if err != nil {
 		return err
 	}

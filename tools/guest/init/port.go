@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// portTime is how long a port may take to appear after its driver was loaded.
-const portTime = 30 * time.Second
+// portTime is how long a port may take to appear after its driver was loaded:
+// milliseconds, but for a machine that is very busy.
+const portTime = 2 * time.Minute
 
 // openPort opens the virtio-serial port of that name. Its descriptor blocks.
 // The driver finds ports in its own time, so this waits for it.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,18 +19,17 @@ var environment = []string{"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root", "
 // runScript runs /script and returns its exit status, 128 + N if signal N
 // ended it. All that was printed until then is in output when this returns. A
 // pipe stands between them because a port can be opened only once, and scripts
-// open /dev/stderr.
-func runScript(output *os.File) (status int, err error) {
+// open /dev/stderr. Whenever the host says so, /stuck is run beside it.
+func runScript(control io.Reader, output *os.File) (status int, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command("/script")
-	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = w, w, environment, "/root"
+	cmd := command("/script", w)
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	w.Close()
+	go tellStuck(control, w)
 	copied := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(output, r)
@@ -44,6 +46,27 @@ func runScript(output *os.File) (status int, err error) {
 		return 0, err
 	}
 	return status, drain(output, r)
+}
+
+func command(name string, output *os.File) *exec.Cmd {
+	cmd := exec.Command(name)
+	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = output, output, environment, "/root"
+	return cmd
+}
+
+// tellStuck runs /stuck for each line of the host that says that nothing was
+// printed for long. The children are reaped with all others.
+func tellStuck(control io.Reader, output *os.File) {
+	defer output.Close()
+	lines := bufio.NewScanner(control)
+	for lines.Scan() {
+		if strings.TrimSpace(lines.Text()) != "stuck" {
+			continue
+		}
+		if err := command("/stuck", output).Start(); err != nil {
+			fmt.Println("guest:", err)
+		}
+	}
 }
 
 // reap waits for the children, also those that were left to the first process

@@ -7,15 +7,12 @@ is() { [ "$1" = "$2" ] || fail "want $2, got $1"; }
 has() { case $1 in *"$2"*) ;; *) fail "want ...$2..., got $1" ;; esac; }
 online=/sys/devices/system/cpu
 
+waiting=
+trap 'fail "in vain: $waiting"' TERM
 eventually() {
-	local now end
-	read -r now _ </proc/uptime
-	end=$((${now%.*} + 20))
-	until "$@"; do
-		read -r now _ </proc/uptime
-		[ "${now%.*}" -lt $end ] || fail "in vain: $*"
-		sleep 0.1
-	done
+	waiting=$*
+	until "$@"; do sleep 0.1; done
+	waiting=
 }
 
 # field FILE KEY prints a value of a status file.
@@ -93,10 +90,10 @@ check_grow() {
 }
 
 check_offline() {
-	echo offline >cores/3/ctl || fail offline
+	echo offline >cores/3/ctl || fail "offline: $(tail -n 1 errors)"
 	is "$(cat $online/online)" 0-2,4-15
 	is "$(field cores/3/status state)" offline
-	echo 'offline 5-6' >cores/ctl || fail 'offline of two'
+	echo 'offline 5-6' >cores/ctl || fail "offline of two: $(tail -n 1 errors)"
 	is "$(cat $online/online)" 0-2,4,7-15
 	is "$(awk '$3 == "offline" { print $1 }' cores/stat | paste -sd,)" 3,5,6
 	mkdir procs/big
@@ -104,7 +101,7 @@ check_offline() {
 	echo start >procs/big/ctl 2>/dev/null # waits, or is refused
 	[ "$(field procs/big/status state)" != running ] || fail 'it runs on cores that are off'
 	echo kill >procs/big/ctl 2>/dev/null
-	echo 'online 3,5-6' >cores/ctl || fail online
+	echo 'online 3,5-6' >cores/ctl || fail "online: $(tail -n 1 errors)"
 	is "$(cat $online/online)" 0-15
 	is "$(field cores/6/status state)" online
 	eventually rmdir procs/big
@@ -117,8 +114,8 @@ check_use() {
 	has "$(tail -n 1 errors)" busy
 	is "$(cat $online/online)" 0-15
 	finish busy
-	echo offline >cores/$core/ctl || fail 'now it may go'
-	echo online >cores/$core/ctl || fail 'and come back'
+	echo offline >cores/$core/ctl || fail "now it may go: $(tail -n 1 errors)"
+	echo online >cores/$core/ctl || fail "and come back: $(tail -n 1 errors)"
 }
 
 # check_behind has Linux itself switch a processor.

@@ -23,20 +23,22 @@ fail() { echo "$*" >&2; exit 1; }
 is() { [ "$1" = "$2" ] || fail "want $2, got $1"; }
 has() { case $1 in *"$2"*) ;; *) fail "want ...$2..., got $1" ;; esac; }
 
-# eventually COMMAND... runs it until it succeeds, for a while.
+# eventually COMMAND... runs it until it succeeds. Who runs the check ends it
+# when that takes too long.
+waiting=
+trap 'fail "in vain: $waiting"' TERM
 eventually() {
-	local now end
-	read -r now _ </proc/uptime
-	end=$((${now%.*} + 20))
-	until "$@"; do
-		read -r now _ </proc/uptime
-		[ "${now%.*}" -lt $end ] || fail "in vain: $*"
-		sleep 0.1
-	done
+	waiting=$*
+	until "$@"; do sleep 0.1; done
+	waiting=
 }
 
-# asleep PID succeeds when that process waits for the file server.
-asleep() { grep -q -e p9_ -e fuse_ "/proc/$1/stack"; }
+# asleep PID succeeds when that process waits for the answer to a read. One
+# that only opens the file has no queue of events yet; and Linux v9fs forgets a
+# signal that comes while it begins a read, until the answer is there.
+asleep() {
+	grep -q -e p9_client_read -e fuse_direct_io -e fuse_file_read "/proc/$1/stack" && grep -q -e '^State:.[DS]' "/proc/$1/status"
+}
 
 # refused WORDS COMMAND... succeeds if the command fails and /errors says why.
 refused() {
@@ -139,7 +141,7 @@ check_blocked() {
 	cat "chans/b$me/lines" >"$tmp/got" &
 	reader=$!
 	eventually asleep $reader
-	for i in 1 2 3; do echo "m$i" >"chans/b$me/lines"; done
+	for i in 1 2 3; do echo "m$i" >"chans/b$me/lines" || fail "cannot write m$i"; done
 	eventually grep -q m3 "$tmp/got"
 	is "$(cat "$tmp/got")" "$(printf 'm1\nm2\nm3')"
 	echo close >"chans/b$me/ctl"
@@ -159,7 +161,7 @@ check_signals() {
 		wait $reader
 		status=$?
 		[ $status -gt 128 ] || fail "SIG$signal: ended with $status"
-		echo "after $signal" >"chans/k$me/data"
+		echo "after $signal" >"chans/k$me/data" || fail "SIG$signal: cannot write any more"
 		is "$(cat "$tmp/none")" ''
 		is "$(dd if="chans/k$me/data" bs=4096 count=1 2>/dev/null)" "after $signal"
 	done
@@ -259,6 +261,7 @@ check_events() {
 	mkdir "chans/v$me"
 	rmdir "chans/v$me"
 	eventually grep -q "v$me" "$tmp/events"
+	eventually asleep $reader
 	kill $reader
 	wait $reader 2>/dev/null
 	:
