@@ -24,18 +24,22 @@ static const char *number(const char *s, uint32_t *to)
 	return end == s ? NULL : end;
 }
 
+/* pair reads AxB. */
+static int pair(const char *s, uint32_t *a, uint32_t *b)
+{
+	if (!(s = number(s, a)) || *s != 'x' || !(s = number(s + 1, b)) || *s || !*a || !*b)
+		return -1;
+	return 0;
+}
+
 /* buffer reads cbN=PxC. */
 static int buffer(const char *word, wanted cb[])
 {
-	uint32_t id, page, pages;
+	uint32_t id;
 	const char *s = number(word + 2, &id);
-	if (!s || *s != '=' || id >= WARREN_TT_CBS || !(s = number(s + 1, &page)))
+	if (!s || *s != '=' || id >= WARREN_TT_CBS)
 		return -1;
-	if (*s != 'x' || !(s = number(s + 1, &pages)) || *s || !page || !pages)
-		return -1;
-	cb[id].page = page;
-	cb[id].pages = pages;
-	return 0;
+	return pair(s + 1, &cb[id].page, &cb[id].pages);
 }
 
 /* semaphore reads semN=V. */
@@ -69,12 +73,14 @@ static int words(int argc, char **argv, wanted cb[], uint32_t sem[], int *any)
 			common = 1;
 		else if (strncmp(argv[i], "cb", 2) == 0)
 			bad = buffer(argv[i], cb);
+		else if (strncmp(argv[i], "banks=", 6) == 0)
+			bad = pair(argv[i] + 6, &warren_tt.width, &warren_tt.height);
 		else if (strncmp(argv[i], "sem", 3) == 0)
 			bad = semaphore(argv[i], sem, any);
 		else
 			bad = argument(argv[i], common);
 		if (bad) {
-			fprintf(stderr, "%s: want N, --, cbN=PxC or semN=V\n", argv[i]);
+			fprintf(stderr, "%s: want N, --, cbN=PxC, semN=V or banks=WxH\n", argv[i]);
 			return 2;
 		}
 	}
@@ -111,8 +117,10 @@ int warren_tt_start(int argc, char **argv)
 		return bad;
 	warren_tt.x = warren_x();
 	warren_tt.y = warren_y();
-	warren_tt.width = warren_info(WARREN_WIDTH);
-	warren_tt.height = warren_info(WARREN_HEIGHT);
+	if (!warren_tt.width) {
+		warren_tt.width = warren_info(WARREN_WIDTH);
+		warren_tt.height = warren_info(WARREN_HEIGHT);
+	}
 	my_x[0] = my_x[1] = (uint8_t)warren_tt.x;
 	my_y[0] = my_y[1] = (uint8_t)warren_tt.y;
 	make(cb, sem, any);

@@ -6,10 +6,11 @@
  *	--         those that follow are common runtime arguments
  *	cbN=PxC    circular buffer N (0 to 30) of C pages of P bytes
  *	semN=V     semaphore N (0 to 15) begins with V, not 0
+ *	banks=WxH  the banks of interleaved buffers: the tiles of the first W
+ *	           columns and H rows (default: all of the grid)
  *
  * All roles of a program are best given the same buffers and semaphores, as
- * these must have the same addresses in all tiles. The words are the ones of
- * kernel arguments (at most 341), circular buffers and semaphores there.
+ * these must have the same addresses in all tiles.
  */
 #ifndef WARREN_TT_KERNEL_H
 #define WARREN_TT_KERNEL_H
@@ -31,7 +32,8 @@ typedef struct {
 	uint32_t args[WARREN_TT_ARGS], common[WARREN_TT_ARGS];
 	uint32_t nargs, ncommon;
 	uint32_t semaphores; /* where they lie in the tile's SRAM */
-	uint32_t x, y, width, height;
+	uint32_t x, y;
+	uint32_t width, height; /* of the rectangle of tiles that are banks */
 	warren_cb cb[WARREN_TT_CBS]; /* shared is null: not made */
 } warren_tt_state;
 
