@@ -68,16 +68,17 @@ func (c Command) Line(ctx context.Context) ([]string, error) {
 			target = append(target, arg)
 		}
 	}
-	line := slices.Concat([]string{tool.path, "--specs=picolibc.specs"}, target,
-		[]string{"-I" + filepath.Join(lib, "include"), "-idirafter", filepath.Join(lib, "include", "cxx")})
-	if !links(c.Args) {
-		return append(line, c.Args...), nil
+	line := slices.Concat([]string{tool.path, "--specs=picolibc.specs"}, target)
+	if links(c.Args) {
+		start, err := startFiles(ctx, tool, lib, target)
+		if err != nil {
+			return nil, err
+		}
+		line = slices.Concat(line, layout(lib, c, begin, room), start)
 	}
-	start, err := startFiles(ctx, tool, lib, target)
-	if err != nil {
-		return nil, err
-	}
-	return slices.Concat(line, layout(lib, c, begin, room), start, c.Args), nil
+	// Our headers come behind the user's, who may have some of the same names.
+	include := filepath.Join(lib, "include")
+	return slices.Concat(line, c.Args, []string{"-I" + include, "-idirafter", filepath.Join(include, "cxx")}), nil
 }
 
 // layout returns the linker's flags.
@@ -124,7 +125,7 @@ func takesWord(flag string) bool {
 // if they are there.
 func startFiles(ctx context.Context, tool compiler, lib string, target []string) ([]string, error) {
 	var objects []string
-	for _, name := range []string{"start.c", "kernel.c"} {
+	for _, name := range []string{"start.c", "kernel.c", "cxx.c"} {
 		key := hash(append([]string{tool.id}, target...)...)
 		object := filepath.Join(lib, strings.TrimSuffix(name, ".c")+"-"+key+".o")
 		objects = append(objects, object)

@@ -170,6 +170,73 @@ int main(void) { printf("before"); abort(); }
 	}
 }
 
+// TestCxx uses what C++ needs without a library of it.
+func TestCxx(t *testing.T) {
+	toolchain(t)
+	cached(t)
+	elf := filepath.Join(t.TempDir(), "x.elf")
+	must(t, Command{Args: slices.Concat(strict, []string{"-O1", "-o", elf, source(t, "x.cc", `
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdio.h>
+#include <warren.h>
+
+struct shape {
+	virtual int sides() const = 0;
+	virtual ~shape() { puts("gone"); }
+};
+struct square : shape {
+	int n;
+	square(int count) : n(count) {}
+	int sides() const override { return n; }
+};
+static square global(warren_size() + 4);
+static int once() { puts("once"); return 7; }
+static int local() { static int n = once(); return n++; }
+
+int main()
+{
+	shape *s = new square(4);
+	int *many = new int[100]();
+	printf("%d %d %d\n", s->sides(), many[99], global.sides());
+	delete s;
+	delete[] many;
+	local();
+	printf("%d %d\n", local(), static_cast<int>(std::strlen("four")));
+}
+`), "-fno-rtti", "-fno-exceptions"})})
+	want := "4 0 5\ngone\nonce\n8 4\ngone\n"
+	if out, errs, status := qemu(t, "", elf); out != want || status != 0 {
+		t.Errorf("status %d, %q, %q: want %q", status, out, errs, want)
+	}
+}
+
+// TestOwnNames: a program may have functions and variables that ours have, too.
+func TestOwnNames(t *testing.T) {
+	toolchain(t)
+	cached(t)
+	elf := filepath.Join(t.TempDir(), "n.elf")
+	must(t, Command{Args: []string{"-Wall", "-Werror", "-o", elf, source(t, "n.c", `
+#include <stdio.h>
+int my_x = 5, kernel_main = 6;
+int put(int a) { return a; }
+int flush(int a) { return a; }
+int open(int a) { return a; }
+int kill(int a) { return a; }
+int main(void) { printf("%d\n", my_x + kernel_main + put(1) + flush(1) + open(1) + kill(1)); }
+`)}})
+	if out, _, status := qemu(t, "", elf); out != "15\n" || status != 0 {
+		t.Errorf("%q, status %d", out, status)
+	}
+	// Headers of one's own come first.
+	own := filepath.Dir(source(t, "warren.h", "#define OWN 3\n"))
+	must(t, Command{Args: []string{"-I" + own, "-o", elf, source(t, "o.c", "#include <warren.h>\nint main(void) { return OWN; }\n")}})
+	if _, _, status := qemu(t, "", elf); status != 3 {
+		t.Errorf("status %d", status)
+	}
+}
+
 // TestLayout looks at where programs lie.
 func TestLayout(t *testing.T) {
 	toolchain(t)

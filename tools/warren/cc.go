@@ -20,7 +20,8 @@ func ccCommand() *cobra.Command {
 			"TT-Metalium's kernels and Snitch's runtime), the start-up code and the linker script of a\n" +
 			"simulated machine; with -c, -S or -E as gcc does. All other flags are gcc's. If it is not\n" +
 			"installed, or has no C library, cc says which packages are missing. CC in the environment\n" +
-			"names another gcc. -### shows the command line and runs nothing.\n\n" +
+			"names another gcc. -### shows the command line and runs nothing. C++ has no library: no\n" +
+			"exceptions, no types of run time, no std but what C has.\n\n" +
 			"Programs lie in private memory, which each simulated core has from 0x80000000 on, and what uses\n" +
 			"no network runs under qemu-riscv32, too. With -l1 text and constants lie in the SRAM of the\n" +
 			"tile, at the place of the role, for all its cores to run; data stay private.",

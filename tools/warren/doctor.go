@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"warren/cores"
 	"warren/cores/host"
+	"warren/tools/cc"
 )
 
 func doctorCommand() *cobra.Command {
@@ -91,6 +93,7 @@ type patient struct {
 	find     func(program string) (path string, err error)
 	pidfd    func() error
 	openable func(path string) error // for reading and writing
+	compiles func() error            // for simulated machines
 }
 
 func thisPatient() *patient {
@@ -109,6 +112,7 @@ func thisPatient() *patient {
 			return err
 		},
 		openable: func(path string) error { return unix.Access(path, unix.R_OK|unix.W_OK) },
+		compiles: func() error { return cc.Available(context.Background()) },
 	}
 }
 
@@ -119,6 +123,7 @@ func (p *patient) examine() []finding {
 		p.cgroups(), p.cpusets(), p.fuse(), p.fusermount(), p.allowOther(), p.v9fs(),
 		p.writable("socket", filepath.Dir(p.socket), "server needs -listen unix!PATH somewhere else"),
 		p.writable("state", p.state, "server needs -state DIR somewhere else"),
+		p.compiler(),
 	}
 }
 
@@ -330,6 +335,15 @@ func (p *patient) v9fs() finding {
 	f := good("9p", "not in this kernel")
 	f.Effect = effect
 	return f
+}
+
+// compiler is for programs of simulated machines.
+func (p *patient) compiler() finding {
+	if err := p.compiles(); err != nil {
+		found, _, _ := strings.Cut(err.Error(), ": as root, ")
+		return finding{verdictWarn, "riscv", found, "warren cc does not work: programs for simulated machines are compiled elsewhere", cc.Install}
+	}
+	return good("riscv", "gcc and picolibc: warren cc works")
 }
 
 // writable checks a directory, or if it is not there the one it will be made in.

@@ -50,6 +50,7 @@ func patientOf(t *testing.T, files map[string]string) *patient {
 		find:     func(name string) (string, error) { return "/usr/bin/" + name, nil },
 		pidfd:    func() error { return nil },
 		openable: func(string) error { return nil },
+		compiles: func() error { return nil },
 	}
 }
 
@@ -111,6 +112,10 @@ func TestDoctorFindsAndMends(t *testing.T) {
 		{
 			"commented out", func(f map[string]string) { f["etc/fuse.conf"] = "#user_allow_other\n" },
 			func(p *patient) { p.euid = 1000 }, "allow_other", verdictWarn, "echo user_allow_other >>/etc/fuse.conf",
+		},
+		{
+			"no compiler", nil, func(p *patient) { p.compiles = func() error { return errors.New("no gcc: as root, x") } },
+			"riscv", verdictWarn, "apt-get install -y gcc-riscv64-unknown-elf",
 		},
 		{"no 9p", func(f map[string]string) { delete(f, "proc/filesystems") }, nil, "9p", verdictOK, ""},
 		{

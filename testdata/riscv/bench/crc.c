@@ -4,7 +4,7 @@
  *	warren cc -O2 -o crc.elf testdata/riscv/bench/crc.c
  *	crc.elf [REPETITIONS]        on one core, or under qemu-riscv32
  *
- * Prints the CRC. One repetition is about 0.6 million instructions.
+ * Prints the CRC. One repetition is about 0.7 million instructions.
  */
 #include <stdint.h>
 #include <stdio.h>

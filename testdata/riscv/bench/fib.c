@@ -4,7 +4,7 @@
  *	warren cc -O2 -o fib.elf testdata/riscv/bench/fib.c
  *	fib.elf [REPETITIONS]        on one core, or under qemu-riscv32
  *
- * Prints a checksum. One repetition is about 1.5 million instructions. Compiles
+ * Prints a checksum. One repetition is about 0.7 million instructions. Compiles
  * for the host as well, as all of this folder does.
  */
 #include <stdint.h>

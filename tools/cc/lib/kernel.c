@@ -11,7 +11,7 @@
 warren_tt_state warren_tt;
 
 /* Also names of that interface: a coordinate for each of two networks. */
-uint8_t my_x[2], my_y[2];
+__attribute__((weak)) uint8_t my_x[2], my_y[2];
 
 typedef struct {
 	uint32_t page, pages; /* of circular buffers; 0: none */
