@@ -43,6 +43,7 @@ var rules = []rule{
 	{"cores", []string{"fs/sys"}},
 	{"cores/riscv/gdb", []string{"fs/sys"}},
 	{"cores/riscv/rv/...", []string{"fs/sys", "cores/riscv/rv/..."}},
+	{"cores/riscv/hot", []string{"fs/sys", "cores/riscv/rv"}},
 	{"cores/...", []string{"fs/sys", "cores/..."}},
 	{"kern/feed", []string{"fs/sys"}},
 	{"kern/chans", []string{"fs/sys", "kern/feed"}},

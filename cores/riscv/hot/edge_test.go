@@ -1,0 +1,214 @@
+package hot
+
+import (
+	"context"
+	"runtime"
+	"testing"
+
+	"warren/cores/riscv/rv"
+)
+
+// words is a generator that has written these instructions, as one function.
+func words(list ...uint32) *generator {
+	g := &generator{starts: []int{0}}
+	for _, w := range list {
+		g.word(w)
+	}
+	return g
+}
+
+const ret = 0x00008067
+
+func engine(t testing.TB) *Engine {
+	e := New(context.Background())
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// TestWindowEdges accesses all widths at and around every border.
+func TestWindowEdges(t *testing.T) {
+	e := engine(t)
+	borders := []uint32{
+		0, privBase, privBase + codeSize + tableSize, privBase + tortPriv, sramBase, sramBase + 64, sramBase + tortSRAM, 1 << 31,
+	}
+	for _, second := range []bool{true, false} {
+		for _, in := range []uint32{
+			encI(0x03, 0, 10, 11, 0), encI(0x03, 1, 10, 11, 0), encI(0x03, 2, 10, 11, 0), encI(0x03, 4, 10, 11, 0), encI(0x03, 5, 10, 11, 0),
+			encS(0, 11, 12, 0), encS(1, 11, 12, 0), encS(2, 11, 12, 0), encI(0x03, 2, 0, 11, -4), encI(0x03, 2, 10, 11, 2047),
+		} {
+			// Beside the access alone, one that is proved together with others.
+			for _, code := range [][]uint32{
+				{in, ret},
+				{encI(0x13, 0, 12, 12, 1), encI(0x03, 2, 13, 11, 4), in, encI(0x03, 0, 14, 11, -3), ret},
+				{encI(0x13, 0, 12, 12, 1), in, encS(2, 11, 12, 8), encI(0x13, 0, 11, 11, 4), encS(2, 11, 12, -8), ret},
+			} {
+				p := pair(t, e, words(code...), second)
+				for _, b := range borders {
+					for d := uint32(0); d < 24; d++ {
+						p.both(func(h *rv.Hart) { h.PC, h.X[1], h.X[11] = privBase, privBase+2048, b+d-12 })
+						p.run(t, 20)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestConstantAddresses accesses borders at addresses that the code makes.
+func TestConstantAddresses(t *testing.T) {
+	e := engine(t)
+	for _, page := range []uint32{privBase, privBase + codeSize, privBase + tortPriv, sramBase, sramBase + tortSRAM, 0, 0xfffff000} {
+		for _, imm := range []int32{-5, -4, -3, -2, -1, 0, 1, 60, 62, 64, 1020, 1022, 1024} {
+			for _, in := range []uint32{encI(0x03, 2, 10, 11, imm), encS(2, 11, 12, imm), encI(0x03, 5, 10, 11, imm), encS(0, 11, 12, imm)} {
+				p := pair(t, e, words(0x37|11<<7|page, in, encI(0x13, 0, 12, 12, 1), ret), true)
+				p.run(t, 40)
+			}
+		}
+	}
+}
+
+// TestIrreducible runs a loop of two blocks, which is entered at both.
+func TestIrreducible(t *testing.T) {
+	p := pair(t, engine(t), words(
+		encB(0, 10, 0, 12),           // beqz a0, B
+		encI(0x13, 0, 11, 11, 1),     // A: addi a1, a1, 1
+		encI(0x13, 0, 12, 12, 3),     // addi a2, a2, 3
+		encR(0x33, 4, 0, 13, 13, 11), // B: xor a3, a3, a1
+		encI(0x13, 0, 14, 14, -1),    // addi a4, a4, -1
+		encB(1, 14, 0, -16),          // bnez a4, A
+		ret,
+	), true)
+	for n := range uint32(2000) {
+		p.both(func(h *rv.Hart) {
+			h.PC, h.X[1], h.X[10], h.X[14] = privBase, privBase+2048, n%2, n%70+1
+		})
+		for p.want.PC-privBase < 2048 && p.run(t, int64(n%97+1)) == rv.Budget {
+		}
+	}
+	if p.inst.Cycles < 20000 {
+		t.Errorf("only %d cycles in the hot tier", p.inst.Cycles)
+	}
+}
+
+// TestRecursion calls without an end: the host's stack must not follow.
+func TestRecursion(t *testing.T) {
+	for name, code := range map[string][]uint32{
+		"itself":   {encJ(1, 0)},
+		"frames":   {encI(0x13, 0, 10, 10, 1), encI(0x13, 0, 11, 10, 1), encR(0x33, 0, 0, 12, 11, 10), encJ(1, -12), encR(0x33, 0, 0, 10, 11, 12), ret},
+		"each":     {encI(0x13, 0, 10, 10, 1), encJ(1, 8), ret, encI(0x13, 0, 11, 11, 1), encJ(1, -16), ret},
+		"pointer":  {0x17 | 5<<7, encI(0x13, 0, 10, 10, 1), encI(0x67, 0, 1, 5, 0)},
+		"tail":     {encJ(1, 8), ret, encI(0x13, 0, 10, 10, 1), encJ(0, -12)},
+		"by table": {0x17 | 6<<7, encI(0x13, 0, 10, 10, 1), encI(0x67, 0, 0, 6, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := pair(t, engine(t), words(code...), true)
+			before := heap()
+			p.run(t, 3_000_000)
+			p.run(t, 1_000_000)
+			if grown := heap() - before; grown > 1<<20 {
+				t.Errorf("the heap has grown by %d bytes", grown)
+			}
+			if p.inst.Cycles < 1000 {
+				t.Errorf("only %d cycles in the hot tier", p.inst.Cycles)
+			}
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}
+
+// TestInstances opens and closes instances by the thousand, of two images.
+func TestInstances(t *testing.T) {
+	e := engine(t)
+	var before int64
+	add := []*twins{
+		pair(t, e, words(encI(0x13, 0, 10, 10, 1), ret), true),
+		pair(t, e, words(encI(0x13, 0, 10, 10, 2), ret), true),
+	}
+	for n := range 10_000 {
+		if n == 100 {
+			before = heap()
+		}
+		p := add[n%2]
+		i, err := p.inst.m.Instance(p.gotMem, 0, tortPriv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := p.got
+		h.PC, h.X[1], h.X[10] = privBase, privBase+2048, 7
+		i.Run(h, 2)
+		if h.X[10] != 8+uint32(n%2) || i.Entered != 1 {
+			t.Fatalf("a0 is %d, %d entries", h.X[10], i.Entered)
+		}
+		if err := i.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("the heap has grown by %d bytes", grown)
+	}
+}
+
+// TestRefused gives what cannot be translated, or run.
+// TestSegments runs code of two segments, far apart.
+func TestSegments(t *testing.T) {
+	g := words(encI(0x13, 0, 10, 10, 1), encB(1, 10, 11, -4), 0x37|5<<7|sramBase, encI(0x67, 0, 0, 5, 0))
+	other := words(encI(0x13, 0, 12, 12, 1), encB(1, 12, 13, -4), 0x37|5<<7|privBase, encI(0x67, 0, 0, 5, 0))
+	image, err := rv.NewImage([]rv.Text{{Addr: privBase, Bytes: g.code}, {Addr: sramBase, Bytes: other.code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &twins{}
+	p.want, p.wantMem = twin(g, image, true)
+	p.got, p.gotMem = twin(g, image, true)
+	m, err := engine(t).Compile(p.got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.inst, err = m.Instance(p.gotMem, 0, tortPriv); err != nil {
+		t.Fatal(err)
+	}
+	p.both(func(h *rv.Hart) { h.X[10], h.X[11], h.X[12], h.X[13] = 0, 5000, 0, 5000 })
+	for range 20 {
+		p.run(t, 1777)
+	}
+	if !m.Entry(privBase) || !m.Entry(sramBase) || m.Entry(privBase+1) || m.Entry(0) || p.inst.Cycles < 30000 {
+		t.Errorf("only %d cycles in the hot tier", p.inst.Cycles)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	e := engine(t)
+	if _, err := e.Compile(&rv.Hart{}); err == nil {
+		t.Error("a hart without an image was translated")
+	}
+	p := pair(t, e, words(ret), true)
+	h := *p.got
+	h.Win[1].Base = privBase + 8
+	if _, err := e.Compile(&h); err == nil {
+		t.Error("windows that overlap were accepted")
+	}
+	for _, off := range [][2]int{{-1, tortPriv}, {0, tortPriv + 1}, {1, tortPriv}, {1 << 40, 1 << 40}, {tortSRAM, 0}} {
+		if _, err := p.inst.m.Instance(p.gotMem, off[0], off[1]); err == nil {
+			t.Errorf("windows at %v were accepted", off)
+		}
+	}
+	empty, err := rv.NewImage(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h = *p.got
+	h.Image = empty
+	if _, err := e.Compile(&h); err == nil {
+		t.Error("an image without code was translated")
+	}
+}

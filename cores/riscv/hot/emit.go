@@ -1,0 +1,289 @@
+package hot
+
+import "slices"
+
+// Globals of a module: x1 to x31 are 0 to 30.
+const (
+	gShift   = 31 // offset of window 1 in the memory
+	gExtra   = 32 // cycles beyond one an instruction
+	nGlobals = 33
+)
+
+// An emitter writes one function.
+type emitter struct {
+	t *translator
+	f *function
+	c code
+
+	labels []int // of the blocks around what is written; -1: none
+	preds  []int // edges that lead to each node
+	kids   [][]int
+
+	classes []regs // registers that the exits write back
+	nLocals uint32
+	b, e    uint32 // budget; where to resume
+	x       uint32 // x0's local, which does not exist: x1 follows
+	state   uint32
+	tmp     uint32
+	pcOut   uint32
+	spent   uint32
+	zero    uint32
+
+	roots   int32
+	ends    map[int]*facts // what is known at the end of a node
+	pending []int32        // cycles not yet taken from the budget at its beginning
+
+	*facts
+	p     int32 // cycles not yet taken from the budget
+	dirty regs
+	plan  map[int32]span
+}
+
+// emit returns the body of the function: locals and code.
+func (t *translator) emit(f *function) code {
+	m := &emitter{t: t, f: f, ends: map[int]*facts{}, roots: 1}
+	m.pending = make([]int32, len(f.nodes))
+	m.b = 0
+	m.nLocals = 1
+	if f.states > 0 {
+		m.e = 1
+		m.nLocals = 2
+	}
+	params := m.nLocals
+	m.x = m.nLocals - 1
+	m.nLocals += 31
+	for _, l := range []*uint32{&m.state, &m.tmp, &m.pcOut, &m.spent, &m.zero} {
+		*l = m.local()
+	}
+	m.preds = make([]int, len(f.nodes))
+	m.kids = make([][]int, len(f.nodes))
+	for _, u := range f.order {
+		for _, e := range f.nodes[u].succ {
+			m.preds[e.to]++
+		}
+		if u != 0 {
+			m.kids[f.idom[u]] = append(m.kids[f.idom[u]], u)
+		}
+	}
+	m.tree(0)
+	m.c.op(wUnreachable)
+	return m.wrap(params)
+}
+
+func (m *emitter) local() uint32 {
+	m.nLocals++
+	return m.nLocals - 1
+}
+
+// wrap puts the blocks around the body at whose ends the function is left.
+func (m *emitter) wrap(params uint32) code {
+	var out code
+	out.u32(1)
+	out.u32(m.nLocals - params)
+	out.op(wI32)
+	for range m.classes {
+		out.op(wBlock)
+		out.s64(int64(m.t.pairType))
+	}
+	out = append(out, m.c...)
+	for _, dirty := range m.classes {
+		out.op(wEnd)
+		out.set(m.spent)
+		out.set(m.pcOut)
+		dirty.each(func(r uint8) {
+			out.get(m.x + uint32(r))
+			out.globalSet(uint32(r) - 1)
+		})
+		out.get(m.pcOut)
+		out.get(m.b)
+		out.get(m.spent)
+		out.op(wI32Sub, wReturn)
+	}
+	out.op(wEnd)
+	return out
+}
+
+// exit returns the depth of the block whose end writes back the registers.
+func (m *emitter) exit(dirty regs) int {
+	k := slices.Index(m.classes, dirty)
+	if k < 0 {
+		k = len(m.classes)
+		m.classes = append(m.classes, dirty)
+	}
+	return len(m.labels) + k
+}
+
+// leaveIf leaves the function before the instruction at pc, for the
+// interpreter, if the condition that cond puts on the stack holds.
+func (m *emitter) leaveIf(pc uint32, cond func()) {
+	cond()
+	m.open(wIf, -1)
+	m.leave(pc)
+	m.close()
+}
+
+// brIf branches to a label if the condition on the stack holds. It is not the
+// instruction of that name: wazero does not fuse a comparison with a branch
+// whose edge it has to split.
+func (m *emitter) brIf(n int) {
+	m.open(wIf, -1)
+	m.c.br(m.label(n))
+	m.close()
+}
+
+func (m *emitter) leave(pc uint32) {
+	m.c.i32(int32(pc | 1))
+	m.c.i32(m.p)
+	m.c.br(m.exit(m.dirty))
+}
+
+// label returns the depth of the block or loop of a node.
+func (m *emitter) label(n int) int {
+	for k := len(m.labels) - 1; k >= 0; k-- {
+		if m.labels[k] == n {
+			return len(m.labels) - 1 - k
+		}
+	}
+	panic("hot: no label")
+}
+
+func (m *emitter) open(op byte, label int) {
+	m.c.op(op, wVoid)
+	m.labels = append(m.labels, label)
+}
+
+func (m *emitter) close() {
+	m.c.op(wEnd)
+	m.labels = m.labels[:len(m.labels)-1]
+}
+
+// tree writes a node and all that it dominates, after Ramsey, "Beyond
+// Relooper" (2022): the nodes where paths meet follow the blocks that branch
+// to them, heads of loops are loops, and everything else is nested where it
+// is branched to.
+func (m *emitter) tree(i int) {
+	head := false
+	for _, u := range m.f.order {
+		if m.f.rpo[u] < m.f.rpo[i] {
+			continue
+		}
+		for _, e := range m.f.nodes[u].succ {
+			head = head || e.to == i
+		}
+	}
+	if head {
+		m.open(wLoop, i)
+	}
+	var meet []int
+	for _, k := range m.kids[i] {
+		if m.f.merge[k] {
+			meet = append(meet, k)
+		}
+	}
+	for k := len(meet) - 1; k >= 0; k-- {
+		m.open(wBlock, meet[k])
+	}
+	m.node(i)
+	for _, k := range meet {
+		m.close()
+		m.tree(k)
+	}
+	if head {
+		m.close()
+	}
+}
+
+// node writes the code of node i and how it ends.
+func (m *emitter) node(i int) {
+	n := &m.f.nodes[i]
+	m.begin(i)
+	if n.check {
+		m.leaveIf(n.pc, func() {
+			m.c.get(m.b)
+			m.c.i32(m.f.bound(i))
+			m.c.op(wI32LtS)
+		})
+	}
+	m.code(i)
+	m.end(i, n)
+	m.ends[i] = m.facts
+}
+
+// begin sets what is known at the beginning of node i.
+func (m *emitter) begin(i int) {
+	m.dirty = m.f.dirty[i]
+	m.p = m.pending[i]
+	m.facts = nil
+	if m.preds[i] == 1 {
+		if known := m.ends[m.f.idom[i]]; known != nil && m.f.nodes[m.f.idom[i]].kind != kDoor {
+			m.facts = known.copy()
+		}
+	}
+	if m.facts == nil {
+		m.facts = m.nothing()
+	}
+}
+
+// flush takes the cycles spent from the budget.
+func (m *emitter) flush() {
+	if m.p == 0 {
+		return
+	}
+	m.c.get(m.b)
+	m.c.i32(m.p)
+	m.c.op(wI32Sub)
+	m.c.set(m.b)
+	m.p = 0
+}
+
+// settle flushes if a path goes on where others do, and tells the next nodes.
+func (m *emitter) settle(n *node) {
+	for _, e := range n.succ {
+		if m.preds[e.to] > 1 || m.f.nodes[e.to].check || m.f.merge[e.to] {
+			m.flush()
+		}
+	}
+	for _, e := range n.succ {
+		m.pending[e.to] = m.p
+	}
+}
+
+// far says whether an edge is a branch to a label, and not what comes next.
+func (m *emitter) far(from int, e edge) bool {
+	return m.f.rpo[e.to] <= m.f.rpo[from] || m.f.merge[e.to]
+}
+
+func (m *emitter) setState(e edge) {
+	if e.state != 0 {
+		m.c.i32(int32(e.state))
+		m.c.set(m.state)
+	}
+}
+
+// follow goes on at an edge.
+func (m *emitter) follow(from int, e edge) {
+	m.setState(e)
+	if m.far(from, e) {
+		m.c.br(m.label(e.to))
+		return
+	}
+	m.ends[from] = m.facts
+	m.tree(e.to)
+}
+
+// spill writes the dirty registers back.
+func (m *emitter) spill() {
+	m.dirty.each(func(r uint8) {
+		m.value(r)
+		m.c.globalSet(uint32(r) - 1)
+	})
+	m.dirty = 0
+}
+
+// load reads registers.
+func (m *emitter) load(set regs) {
+	set.each(func(r uint8) {
+		m.c.globalGet(uint32(r) - 1)
+		m.c.set(m.x + uint32(r))
+	})
+}

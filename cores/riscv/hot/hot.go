@@ -1,0 +1,332 @@
+package hot
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"syscall"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"warren/cores/riscv/rv"
+	"warren/fs/sys"
+)
+
+// An Engine compiles images. It may be used by many goroutines.
+type Engine struct{ rt wazero.Runtime }
+
+// New returns an Engine. Close frees it.
+func New(ctx context.Context) *Engine {
+	cfg := wazero.NewRuntimeConfigCompiler().WithCloseOnContextDone(false).WithDebugInfoEnabled(false)
+	return &Engine{wazero.NewRuntimeWithConfig(ctx, cfg)}
+}
+
+// Close frees the engine, its modules and their instances.
+func (e *Engine) Close() error { return e.rt.Close(context.Background()) }
+
+// A Module is an image in the host's code, for harts with windows at the same
+// addresses. It is immutable and may be shared.
+type Module struct {
+	engine  *Engine
+	code    wazero.CompiledModule
+	wins    [2]Window
+	tables  []table
+	entries []entry
+	chunk   int64 // the largest budget that may be given at once
+	stats   Stats
+}
+
+// A table gives the entries of a segment, by half-word: 1 plus their number.
+type table struct {
+	lo uint32
+	at []uint32
+}
+
+// An entry is a place where the module's code may be entered.
+type entry struct {
+	fn, sid uint32
+	need    int64 // the least budget
+}
+
+// Stats says what a module costs.
+type Stats struct {
+	Functions, Instructions int
+	Entries                 int
+	Wasm                    int // bytes of WebAssembly
+	Translate, Compile      time.Duration
+}
+
+// Stats returns what the module has cost.
+func (m *Module) Stats() Stats { return m.stats }
+
+// Entry says whether the module's code may be entered at pc.
+func (m *Module) Entry(pc uint32) bool { return m.entry(pc) != nil }
+
+func (m *Module) entry(pc uint32) *entry {
+	if at := m.place(pc); at != nil && *at != 0 {
+		return &m.entries[*at-1]
+	}
+	return nil
+}
+
+// place returns the word of the tables for pc, or nil.
+func (m *Module) place(pc uint32) *uint32 {
+	for k := range m.tables {
+		t := &m.tables[k]
+		if o := (pc - t.lo) / 2; o < uint32(len(t.at)) && pc&1 == 0 {
+			return &t.at[o]
+		}
+	}
+	return nil
+}
+
+// Compile translates the image of a hart, for all harts of the same image
+// whose windows are at the same addresses, of the same size and as much of
+// them read-only. The hart's PC and what its memory has now help to find
+// functions; nothing else depends on them. It works in the caller's goroutine,
+// and errors, of errno EINVAL, are for harts that no module can be made for.
+func (e *Engine) Compile(h *rv.Hart) (*Module, error) {
+	if h.Image == nil || len(h.Image.Texts()) == 0 {
+		return nil, sys.Errorf(syscall.EINVAL, "no code to translate")
+	}
+	m := &Module{engine: e}
+	t := &translator{texts: h.Image.Texts()}
+	for k, w := range h.Win {
+		size := min(uint64(len(w.Mem)), 1<<32-uint64(w.Base), math.MaxInt32)
+		t.wins[k] = Window{w.Base, uint32(size), min(w.RO, uint32(size))}
+		t.mem[k] = w.Mem[:size]
+	}
+	m.wins = t.wins
+	if a, b := t.wins[0], t.wins[1]; a.Size > 0 && b.Size > 0 && (b.Base-a.Base < a.Size || a.Base-b.Base < b.Size) {
+		return nil, sys.Errorf(syscall.EINVAL, "windows overlap")
+	}
+	start := time.Now()
+	t.find([]uint32{h.PC})
+	t.functions()
+	wasm := t.module()
+	m.index(t)
+	m.stats.Wasm = len(wasm)
+	m.stats.Translate = time.Since(start)
+	start = time.Now()
+	code, err := e.rt.CompileModule(context.Background(), wasm)
+	if err != nil {
+		return nil, fmt.Errorf("translated image: %w", err)
+	}
+	m.code = code
+	m.stats.Compile = time.Since(start)
+	return m, nil
+}
+
+// Close frees the module's code. Its instances must be closed before.
+func (m *Module) Close() error { return m.code.Close(context.Background()) }
+
+// index notes where the module may be entered.
+func (m *Module) index(t *translator) {
+	for _, s := range t.texts {
+		m.tables = append(m.tables, table{s.Addr, make([]uint32, len(s.Bytes)/2)})
+	}
+	m.chunk = math.MaxInt32 / 2
+	for k, f := range t.funcs {
+		if f.circular {
+			m.chunk = stackBudget
+		}
+		for _, i := range f.order {
+			n := &f.nodes[i]
+			if i != 1 && n.resume == 0 || i == 0 {
+				continue
+			}
+			at := m.place(n.pc)
+			if at == nil || *at != 0 && i != 1 {
+				continue
+			}
+			sid := uint32(n.resume)
+			if i == 1 {
+				sid = 0
+			}
+			m.entries = append(m.entries, entry{uint32(k), sid, int64(f.bound(i))})
+			*at = uint32(len(m.entries))
+		}
+		for _, n := range f.nodes {
+			m.stats.Instructions += len(n.code)
+		}
+	}
+	m.stats.Functions, m.stats.Entries = len(t.funcs), len(m.entries)
+}
+
+// An Instance runs harts whose memory lies at the same place. It belongs to
+// one goroutine at a time.
+type Instance struct {
+	m     *Module
+	mod   api.Module
+	enter api.Function
+	regs  [nParams]uint64
+	poor  int   // entries that did little
+	rest  int64 // cycles that the interpreter is to do
+
+	// Entered counts how often the module's code was entered, Cycles what it did.
+	Entered, Cycles uint64
+}
+
+// The parameters of the module's entry, and its results.
+const (
+	nParams = 3 + 31
+	fixed   = 3
+)
+
+// memory lends a slice to wazero.
+type memory struct{ mem []byte }
+
+func (m memory) Reallocate(uint64) []byte { return m.mem }
+func (m memory) Free()                    {}
+
+// Instance makes an instance over mem, in which the windows lie at the offsets
+// off0 and, behind the first, off1. It does not copy mem, which harts may use
+// and change as long as the instance does not run.
+func (m *Module) Instance(mem []byte, off0, off1 int) (*Instance, error) {
+	if m.wins[1].Size == 0 {
+		off1 = off0
+	}
+	size := func(off, k int) bool {
+		return off >= 0 && off <= len(mem) && uint64(len(mem)-off) >= uint64(m.wins[k].Size)
+	}
+	if !size(off0, 0) || !size(off1, 1) || m.wins[1].Size > 0 && uint64(off1-off0) < uint64(m.wins[0].Size) || off1 < off0 {
+		return nil, sys.Errorf(syscall.EINVAL, "windows at %d and %d do not fit a memory of %d bytes in this order",
+			off0, off1, len(mem))
+	}
+	mem = mem[off0:]
+	mem = mem[:min(len(mem), math.MaxUint32)]
+	ctx := experimental.WithMemoryAllocator(context.Background(),
+		experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return memory{mem} }))
+	mod, err := m.engine.rt.InstantiateModule(ctx, m.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		return nil, fmt.Errorf("translated image: %w", err)
+	}
+	shift := mod.ExportedGlobal("shift").(api.MutableGlobal)
+	shift.Set(uint64(uint32(off1 - off0)))
+	return &Instance{m: m, mod: mod, enter: mod.ExportedFunction("enter")}, nil
+}
+
+// Close frees the instance.
+func (i *Instance) Close() error { return i.mod.Close(context.Background()) }
+
+// walk bounds the instructions that are interpreted one by one in search of
+// an entry.
+const walk = 200
+
+// Run does what h.Run does.
+func (i *Instance) Run(h *rv.Hart, budget int64) rv.Why {
+	end := h.Instret + h.Extra + uint64(max(budget, 0))
+	for {
+		left := int64(end - h.Instret - h.Extra)
+		if left <= 0 {
+			return rv.Budget
+		}
+		var why rv.Why
+		if i.rest > 0 {
+			left = min(left, i.rest)
+			i.rest -= left
+			why = h.Run(left)
+		} else {
+			if e := i.m.entry(h.PC); e != nil && left >= e.need {
+				i.judge(i.call(h, e, min(left, i.m.chunk)))
+			}
+			why = i.search(h, end)
+		}
+		if why != rv.Budget {
+			return why
+		}
+	}
+}
+
+// What judge goes by.
+const (
+	poorEntry = 150   // cycles that are not worth an entry
+	goodEntry = 1000  // cycles that pay for some that were not
+	poorMany  = 64    // poor entries in a row that are too many
+	restFor   = 50000 // cycles that the interpreter then does
+)
+
+// judge makes the interpreter go on for a while where the code is left as
+// soon as it is entered, as by a loop of floating point.
+func (i *Instance) judge(used uint64) {
+	switch {
+	case used >= goodEntry:
+		i.poor = 0
+	case used >= poorEntry:
+		i.poor = max(0, i.poor-1)
+	default:
+		i.poor++
+	}
+	if i.poor > poorMany {
+		i.rest, i.poor = restFor, poorMany/2
+	}
+}
+
+// search interprets until the code may be entered.
+func (i *Instance) search(h *rv.Hart, end uint64) rv.Why {
+	for range walk {
+		left := int64(end - h.Instret - h.Extra)
+		if left <= 0 {
+			return rv.Budget
+		}
+		if why := h.Step(nil); why != rv.Budget {
+			return why
+		}
+		if e := i.m.entry(h.PC); e != nil {
+			if left = int64(end - h.Instret - h.Extra); left < e.need && left > 0 {
+				return h.Run(left)
+			}
+			return rv.Budget
+		}
+	}
+	return h.Run(min(int64(end-h.Instret-h.Extra), 2000))
+}
+
+// call enters the module's code, and returns the cycles that it did.
+func (i *Instance) call(h *rv.Hart, e *entry, budget int64) uint64 {
+	r := &i.regs
+	r[0], r[1], r[2] = uint64(e.fn), uint64(e.sid), uint64(uint32(budget))
+	for k := range 31 {
+		r[fixed+k] = uint64(h.X[k+1])
+	}
+	if err := i.enter.CallWithStack(context.Background(), r[:]); err != nil {
+		panic(err) // the translator's own fault: guest code cannot make WebAssembly trap
+	}
+	h.PC = uint32(r[0]) &^ 1
+	used := uint64(budget - int64(int32(r[1])))
+	extra := uint64(uint32(r[2]))
+	h.Extra += extra
+	h.Instret += used - extra
+	i.Entered++
+	i.Cycles += used
+	for k := range 31 {
+		h.X[k+1] = uint32(r[fixed+k])
+	}
+	return used
+}
+
+// stackBudget bounds the host's stack where calls may form circles: each
+// takes a toll of as many cycles as bytes of stack.
+const stackBudget = 1 << 18
+
+func (t *translator) functionAt(pc uint32) *function { return t.byEntry[pc] }
+
+// toll is what a call takes from the budget while it lasts.
+func (t *translator) toll(f, callee *function) int32 {
+	if !f.circular || callee != nil && callee.group != f.group {
+		return 0
+	}
+	return 96 + 8*int32(bits.OnesCount32(uint32(f.writes)))
+}
+
+// clobbered returns the registers that may be different behind a call.
+func (t *translator) clobbered(n *node) regs {
+	if n.kind == kICall {
+		return allRegs
+	}
+	return t.functionAt(n.target).clobbers
+}
