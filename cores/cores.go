@@ -71,10 +71,13 @@ const (
 type Program struct {
 	Name string // of the process, for groups and messages
 	Args []string
-	Env  []string
-	Dir  string
-	User *sys.User
-	Pin  Pin
+	// Roles are the programs of cores of these roles, in the place of Args, each
+	// with its arguments; for drivers whose cores have roles.
+	Roles map[string][]string
+	Env   []string
+	Dir   string
+	User  *sys.User
+	Pin   Pin
 	// Files 0, 1 and 2 of the program; the driver does not close them.
 	Stdin, Stdout, Stderr *os.File
 }

@@ -142,6 +142,9 @@ func (d *Dir[T]) Describe() DirDoc {
 		f := &d.Files[i]
 		fd := FileDoc{Name: f.Name, Doc: f.Doc, Format: f.Format, Perm: f.Perm, Kind: f.Kind}
 		for _, v := range f.Verbs {
+			if v.Doc == "" {
+				continue // the file's own says it
+			}
 			fd.Verbs = append(fd.Verbs, VerbDoc{v.Name, v.Args, v.Doc, v.Dump != nil})
 		}
 		out.Files = append(out.Files, fd)

@@ -86,11 +86,16 @@ func ids(list []int) []cores.ID {
 func (s *Scheduler) grant(cl *claim) Grant {
 	s.serial++
 	cl.serial = s.serial
-	return Grant{Cores: slices.Clone(cl.cores), Tier: tier, Serial: cl.serial}
+	return Grant{Cores: slices.Clone(cl.cores), Tier: s.tier(cl.cores), Serial: cl.serial}
 }
 
-// tier is what the host can really do for every class until it partitions cores.
-const tier = "pinned"
+// tier is what the machine can really do for who has these cores.
+func (s *Scheduler) tier(ids []cores.ID) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return cores.Tier(s.m.Driver(), ids[0])
+}
 
 // sync brings the books up to date with the kernels. s.mu is held.
 func (s *Scheduler) sync() {

@@ -111,8 +111,11 @@ func New(m *kern.Machine, o Options) *Scheduler {
 	}
 	infos := m.Driver().Cores()
 	facts := make([]policy.Core, len(infos))
+	sim, _ := m.Driver().(cores.Simulator)
 	for i, c := range infos {
-		facts[i] = policy.Core{Kind: c.Kind, Node: c.Node, Socket: c.Socket, LLC: c.LLC, Core: c.Core}
+		sole := sim != nil && sim.Simulated(c.ID)
+		named := sole && !sim.Simulated(0) // beside a host, which comes first
+		facts[i] = policy.Core{Sole: sole, Named: named, Kind: c.Kind, Node: c.Node, Socket: c.Socket, LLC: c.LLC, Core: c.Core}
 	}
 	s := &Scheduler{
 		m: m, machine: policy.NewMachine(facts), opt: o,

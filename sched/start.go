@@ -59,7 +59,7 @@ func busy(err error) error {
 
 // present is what a claim has now, as its last grant said. s.mu is held.
 func (s *Scheduler) present(cl *claim) Grant {
-	return Grant{Cores: slices.Clone(cl.cores), Tier: tier, Serial: cl.serial}
+	return Grant{Cores: slices.Clone(cl.cores), Tier: s.tier(cl.cores), Serial: cl.serial}
 }
 
 // change gets a claim what it wants now, others being moved out of the way if

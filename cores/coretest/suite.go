@@ -31,6 +31,8 @@ type Programs struct {
 	Left func() []string
 	// Switch says that cores can be switched without disturbing others.
 	Switch bool
+	// Inside says that programs run in the driver, and end with it.
+	Inside bool
 }
 
 // patience is how long the suite waits for what must come; it is no measure.
@@ -209,6 +211,9 @@ func testExit(t *testing.T, d cores.Driver, p Programs) {
 		if e := wait(t, launch(t, d, p.Exit(code), slotsOn(0))); e.Code != code || e.Signal != 0 {
 			t.Errorf("exit %d: %+v", code, e)
 		}
+	}
+	if p.Die == nil {
+		return
 	}
 	for _, sig := range []int{int(syscall.SIGTERM), int(syscall.SIGKILL), int(syscall.SIGHUP)} {
 		if e := wait(t, launch(t, d, p.Die(sig), slotsOn(0))); e.Signal != sig {
@@ -389,13 +394,20 @@ func testLeave(t *testing.T, d cores.Driver, p Programs) {
 }
 
 func testMany(t *testing.T, d cores.Driver, p Programs) {
-	const workers, each = 8, 25
+	workers, each := 8, 25
+	if p.Inside {
+		workers = min(workers, len(d.Cores())) // a core runs one program at a time
+	}
 	var wg sync.WaitGroup
 	for w := range workers {
+		on := cores.ID(0)
+		if p.Inside {
+			on = cores.ID(w)
+		}
 		wg.Go(func() {
 			for i := range each {
 				code := (w*each + i) % 200
-				j, err := d.Launch(cores.Program{Name: "many" + strconv.Itoa(w), Args: p.Exit(code), Dir: "/"}, slotsOn(0))
+				j, err := d.Launch(cores.Program{Name: "many" + strconv.Itoa(w), Args: p.Exit(code), Dir: "/"}, slotsOn(on))
 				if err != nil {
 					t.Errorf("launch %d of worker %d: %v", i, w, err)
 					return
@@ -415,7 +427,9 @@ func testClose(t *testing.T, d cores.Driver, p Programs) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !running(j) {
+	if p.Inside {
+		wait(t, j)
+	} else if !running(j) {
 		t.Error("the program ended with the driver")
 	}
 	if j, err := d.Launch(cores.Program{Name: "late", Args: p.Run, Dir: "/"}, slotsOn(0)); err == nil {

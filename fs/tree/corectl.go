@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"strings"
 	"syscall"
 	"time"
 
@@ -67,17 +68,14 @@ func coreVerbs() []fs.Verb[*core] {
 		}
 		out = append(out, verb)
 	}
-	return out
+	return append(out, simCoreVerbs()...)
 }
 
 // setVerbs are the verbs of cores/ctl.
 func setVerbs() []fs.Verb[*coreRoot] {
 	var out []fs.Verb[*coreRoot]
 	for _, v := range coreVerbTable() {
-		verb := fs.Verb[*coreRoot]{Name: v.name, Args: "SET", Doc: v.doc}
-		if v.args != "" {
-			verb.Args += " " + v.args
-		}
+		verb := fs.Verb[*coreRoot]{Name: v.name, Args: withSet(v.args), Doc: v.doc}
 		verb.Parse = func(w []string) (func(*fs.Call, *coreRoot) error, error) {
 			do, err := v.parse(w[1:])
 			if err != nil {
@@ -90,21 +88,33 @@ func setVerbs() []fs.Verb[*coreRoot] {
 		}
 		out = append(out, verb)
 	}
-	return out
+	return append(out, simSetVerbs()...)
 }
 
 // parseCoreSet reads a set of cores; which there are is found when it is done.
 func parseCoreSet(word string, do func(*fs.Call, *coreRoot, cores.Set) error) (func(*fs.Call, *coreRoot) error, error) {
-	if _, err := cores.ParseSet(word, maxCores); err != nil && sys.Errno(err) != syscall.ENXIO {
+	expression := strings.Contains(word, "=")
+	if _, err := cores.ParseSet(word, maxCores); err != nil && !expression && sys.Errno(err) != syscall.ENXIO {
 		return nil, err
 	}
 	return func(c *fs.Call, r *coreRoot) error {
-		set, err := cores.ParseSet(word, len(r.infos))
+		set, err := r.find(word, expression)
 		if err != nil {
 			return err
 		}
 		return do(c, r, set)
 	}, nil
+}
+
+// find returns the cores that a list, or an expression such as x=0-3,y=2, means.
+func (r *coreRoot) find(word string, expression bool) (cores.Set, error) {
+	switch {
+	case !expression:
+		return cores.ParseSet(word, len(r.infos))
+	case r.sim == nil:
+		return nil, sys.Errorf(syscall.EINVAL, "bad core set %q (want a list such as 0-3,8)", word)
+	}
+	return r.sim.Select(word)
 }
 
 // dump prints a setting of all cores: a line for each value, with the set that has it.
@@ -186,9 +196,13 @@ func parseMeasure(w []string) (func(*fs.Call, *coreRoot, cores.Set) error, error
 	}, nil
 }
 
-// mayMeasure says why a user may not measure cores now. Who may switch a core
-// may: that is found by asking for what is so already.
-func (r *coreRoot) mayMeasure(u *sys.User, set cores.Set) error {
+// mayMeasure says why a user may not measure cores now.
+func (r *coreRoot) mayMeasure(u *sys.User, set cores.Set) error { return r.mayUse(u, set, false) }
+
+// mayUse says why a user may not use cores now, which must be free unless claimed
+// is allowed. Who may switch a core may: that is found by asking for what is so
+// already.
+func (r *coreRoot) mayUse(u *sys.User, set cores.Set, claimed bool) error {
 	v := r.m.View()
 	for _, id := range set {
 		switch c := v.Core(id); {
@@ -196,7 +210,7 @@ func (r *coreRoot) mayMeasure(u *sys.User, set cores.Set) error {
 			return sys.Errorf(syscall.EPERM, "core %d is not among the cores that this server may touch", id)
 		case !c.Online:
 			return sys.Errorf(syscall.EBUSY, "core %d is offline", id)
-		case c.Owner != kern.Owner{}:
+		case c.Owner != kern.Owner{} && !claimed:
 			return sys.Errorf(syscall.EBUSY, "core %d is claimed by %s", id, c.Owner)
 		}
 	}

@@ -21,6 +21,7 @@ type Switcher func(u *sys.User, set cores.Set, op kern.MoveOp, force bool) error
 type coreRoot struct {
 	m      *kern.Machine
 	infos  []cores.Info
+	sim    cores.Simulator // nil: no core is simulated
 	change Switcher
 	tier   func(cores.ID) string
 
@@ -50,6 +51,7 @@ func (c *core) state() kern.Core {
 // use is kept for its user.
 func newCores(m *kern.Machine, change Switcher, tier func(cores.ID) string) func(parent fs.Node) fs.Node {
 	r := &coreRoot{m: m, infos: m.Driver().Cores(), change: change, tier: tier, meta: fixed("cores", 0), dir: coreDir()}
+	r.sim, _ = m.Driver().(cores.Simulator)
 	r.kids = make([]atomic.Pointer[core], len(r.infos))
 	r.pool.New = func() any {
 		return &sample{rates: make([]cores.Rate, len(r.infos)), stats: make([]cores.Stat, len(r.infos))}
@@ -60,7 +62,7 @@ func newCores(m *kern.Machine, change Switcher, tier func(cores.ID) string) func
 
 // coresDocs describes the tables of cores and of a core.
 func coresDocs() []fs.DirDoc {
-	return []fs.DirDoc{coresDir().Describe(), coreDir().Describe()}
+	return []fs.DirDoc{coresDir().Describe(), coreDir().Describe(), channelDir().Describe()}
 }
 
 func coresDir() *fs.Dir[*coreRoot] {
@@ -68,7 +70,7 @@ func coresDir() *fs.Dir[*coreRoot] {
 		Class: classCores,
 		Name:  "cores/",
 		Doc:   "The cores of the machine, a directory each, by number.",
-		Files: []fs.File[*coreRoot]{
+		Files: append([]fs.File[*coreRoot]{
 			{
 				Name: "ctl", Perm: 0o666, Kind: fs.Ctl, Verbs: setVerbs(),
 				Doc: "Commands for sets of cores: all of a set or none. Those of cores/N/ctl, with the set first.",
@@ -89,7 +91,7 @@ func coresDir() *fs.Dir[*coreRoot] {
 				Doc: "The matrix of how far cores are apart, a line a core: 0 itself, 1 siblings, 2 the same last-level cache, 3 the same socket, 10 and more NUMA distances. " +
 					"A machine of more than 1,024 cores has no such table (EFBIG): topology says the same.",
 			},
-		},
+		}, machineFiles()...),
 		Kids: &fs.Kids[*coreRoot]{
 			Walk: func(_ *fs.Call, r *coreRoot, parent fs.Node, name string) (fs.Node, error) {
 				id, err := strconv.Atoi(name)
@@ -125,8 +127,8 @@ func coreDir() *fs.Dir[*core] {
 	return &fs.Dir[*core]{
 		Class: classCore,
 		Name:  "cores/N/",
-		Doc:   "A core.",
-		Files: []fs.File[*core]{
+		Doc:   "A core. Simulated cores have files of their own beside those of all.",
+		Files: append([]fs.File[*core]{
 			{
 				Name: "ctl", Perm: 0o666, Kind: fs.Ctl, Verbs: coreVerbs(),
 				Doc: "Switches the core. Root may, and who was granted the core (grant in sched/ctl).",
@@ -159,7 +161,7 @@ func coreDir() *fs.Dir[*core] {
 					"op is agree, prepare, act, undo, commit, abort, yes, no, acted, undone, agreed, refused or look; id is the agreement's.",
 				Format: "time from to op id bytes",
 			},
-		},
+		}, simulatedFiles()...),
 	}
 }
 

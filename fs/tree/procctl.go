@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,22 +21,26 @@ var pinNames = [...]string{cores.PinCompact: "compact", cores.PinSpread: "spread
 // anyWord, in the place of a restriction, lifts it.
 const anyWord = "any"
 
+// roleFlag begins an exec for the cores of one role.
+const roleFlag = "-on"
+
 // procAction is what a line of a process's ctl does.
 type procAction = func(*fs.Call, *mcp.Proc) error
 
 func procSettings() []fs.Verb[*mcp.Proc] {
 	return []fs.Verb[*mcp.Proc]{
 		{
-			Name: "exec", Args: "PROG [ARG...]", Doc: "What to run: a name found in the program's PATH, or a path. Before the start. The process ends with this program: whatever it leaves behind, in the background or as a daemon, is killed then.",
+			Name: "exec", Args: "PROG [ARG...] | -on ROLE PROG [ARG...]", Doc: "What to run: a name found in the program's PATH, or a path. Before the start. The process ends with this program: whatever it leaves behind, in the background or as a daemon, is killed then. On simulated cores PROG is an executable of theirs, which runs on all cores of the process; with -on, on those of that role (see cores/N/hart).",
 			Parse: func(w []string) (procAction, error) {
-				return func(_ *fs.Call, p *mcp.Proc) error { return p.SetExec(w) }, nil
-			},
-			Dump: func(p *mcp.Proc) []string {
-				if p.Exec() == nil {
-					return nil
+				if w[0] != roleFlag {
+					return func(_ *fs.Call, p *mcp.Proc) error { return p.SetExec(w) }, nil
 				}
-				return []string{string(appendWords(nil, p.Exec()))}
+				if len(w) < 3 {
+					return nil, sys.Errorf(syscall.EINVAL, "want exec -on ROLE PROG [ARG...]")
+				}
+				return func(_ *fs.Call, p *mcp.Proc) error { return p.SetRole(w[1], w[2:]) }, nil
 			},
+			Dump: dumpExec,
 		},
 		{
 			Name: "env", Args: "K=V", Doc: "Set a variable of the program's environment. Before the start.",
@@ -179,6 +185,19 @@ func procActions() []fs.Verb[*mcp.Proc] {
 		{Name: "eof", Doc: "End the program's input, behind what was written.", Parse: does((*mcp.Proc).EOF)},
 		{Name: "rm", Doc: "Remove the process and its output; refused unless it is new or done. rmdir does the same.", Parse: action((*mcp.Proc).Remove)},
 	}
+}
+
+// dumpExec is what the process runs, and what its cores of certain roles run.
+func dumpExec(p *mcp.Proc) []string {
+	var out []string
+	if args := p.Exec(); args != nil {
+		out = append(out, string(appendWords(nil, args)))
+	}
+	roles := p.Roles()
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		out = append(out, string(appendWords(nil, append([]string{roleFlag, role}, roles[role]...))))
+	}
+	return out
 }
 
 // action is the Parse of an action that has no arguments.

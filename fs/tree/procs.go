@@ -231,6 +231,17 @@ func procStreams() []fs.File[*mcp.Proc] {
 				"127 or 126 if it could not be started when its cores came.",
 			Format: "name status user_us sys_us real_us 'exit text'",
 		},
+		{
+			Name: "gdb", Perm: 0o660, Kind: fs.Stream,
+			Open: func(_ *fs.Call, p *mcp.Proc, _ fs.Flags) (fs.Handle, error) {
+				port, err := p.OpenDebug()
+				if err != nil {
+					return nil, err
+				}
+				return messagesOf(port), nil
+			},
+			Doc: "gdb's remote protocol, for a program on simulated cores, whose vcores are gdb's threads: target remote | warren gdb procs/NAME.",
+		},
 	}
 }
 

@@ -28,18 +28,27 @@ func newRoot(cfg Config, env *fs.Env) *root {
 	env.Changed = r.changed
 	r.cores = newCores(cfg.Kern, cfg.Sched.Switch, r.tier)
 	r.procs, r.chans = newProcs(cfg.Procs), newChans(cfg.Chans)
-	r.sched = newSched(cfg.Sched, cfg.Kern.View().Len())
 	r.sched = newSched(cfg.Sched, len(cfg.Kern.Driver().Cores()))
 	r.srv = newSrv(cfg.Posts, &env.Errors)
 	return r
 }
 
-// tier is what the host does for a claimed core: its programs are pinned to it.
+// tier is what the machine does for a claimed core.
 func (r *root) tier(id cores.ID) string {
 	if r.Kern.View().Core(id).Owner == (kern.Owner{}) {
 		return "-"
 	}
-	return "pinned"
+	return cores.Tier(r.Kern.Driver(), id)
+}
+
+// simulator is what simulates cores of the machine; nil: nothing does.
+func (r *root) simulator() cores.Simulator {
+	s, _ := r.Kern.Driver().(cores.Simulator)
+	return s
+}
+
+func openConsole(_ *fs.Call, r *root, _ fs.Flags) (fs.Handle, error) {
+	return messagesOf(r.simulator().Console()), nil
 }
 
 // changed tells of a setting: `time set PATH 'COMMAND'`.
@@ -92,6 +101,12 @@ func rootDir() *fs.Dir[*root] {
 			{Name: "chans", Perm: 0o777, Kind: fs.Directory, Doc: "The channels.", Sub: func(r *root, up fs.Node) fs.Node { return r.chans(up) }},
 			{Name: "sched", Perm: 0o755, Kind: fs.Directory, Doc: "The scheduler.", Sub: func(r *root, up fs.Node) fs.Node { return r.sched(up) }},
 			{Name: "srv", Perm: 0o755, Kind: fs.Directory, Doc: "The services of other servers.", Sub: func(r *root, up fs.Node) fs.Node { return r.srv(up) }},
+			{
+				Name: "console", Perm: permSeen, Kind: fs.Stream, Open: openConsole,
+				Has:    func(r *root) bool { return r.simulator() != nil },
+				Doc:    "What all simulated cores write, a line each, with the machine's time and the core; and what the machine says of deadlocks and halts (core -1 is the machine).",
+				Format: "cycles core 'text'",
+			},
 		},
 	}
 }

@@ -34,6 +34,7 @@ const (
 	classSrv
 	classPost
 	classFar
+	classChannels
 )
 
 // A Config is what the tree shows.

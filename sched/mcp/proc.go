@@ -97,7 +97,8 @@ type Proc struct {
 // config is what the user can set.
 type config struct {
 	args  []string
-	env   []string // K=V, in the order in which the keys were first set
+	roles map[string][]string // programs of cores of these roles; replaced, never changed
+	env   []string            // K=V, in the order in which the keys were first set
 	dir   string
 	req   sched.Request
 	pin   cores.Pin

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +17,8 @@ import (
 const (
 	maxArgs = 96 << 10
 	maxEnv  = 96 << 10
+	// maxRoles bounds the roles of cores that have a program of their own.
+	maxRoles = 64
 )
 
 // Exec returns the program and its arguments; nil: not set.
@@ -64,6 +67,31 @@ func (p *Proc) SetExec(args []string) error {
 	return p.before("exec", func(c *config) bool {
 		same := slices.Equal(c.args, args)
 		c.args = slices.Clone(args)
+		return same
+	})
+}
+
+// Roles returns what cores of certain roles run, by role.
+func (p *Proc) Roles() map[string][]string { return maps.Clone(p.config().roles) }
+
+// SetRole sets what the cores of a role run, in the place of what Exec says.
+func (p *Proc) SetRole(role string, args []string) error {
+	if role == "" || args[0] == "" {
+		return sys.Errorf(syscall.EINVAL, "exec: the role's or the program's name is empty")
+	}
+	if n := size(args); n > maxArgs {
+		return sys.Errorf(syscall.E2BIG, "exec: the arguments have %d bytes, at most %d", n, maxArgs)
+	}
+	if roles := p.config().roles; len(roles) >= maxRoles && roles[role] == nil {
+		return sys.Errorf(syscall.E2BIG, "exec: programs for %d roles are the most", maxRoles)
+	}
+	return p.before("exec", func(c *config) bool {
+		same := slices.Equal(c.roles[role], args)
+		c.roles = maps.Clone(c.roles)
+		if c.roles == nil {
+			c.roles = make(map[string][]string)
+		}
+		c.roles[role] = slices.Clone(args)
 		return same
 	})
 }

@@ -56,7 +56,7 @@ func (p *Proc) ready() error {
 		return sys.Errorf(syscall.EBUSY, "start: %s is done (%s): make another process", p.meta.Name, p.exit)
 	case p.state != New:
 		return sys.Errorf(syscall.EBUSY, "start: %s is %s already", p.meta.Name, p.state)
-	case len(p.conf.args) == 0:
+	case len(p.conf.args) == 0 && len(p.conf.roles) == 0:
 		return sys.Errorf(syscall.EINVAL, "start: nothing to run (write \"exec PROG [ARG...]\" first)")
 	}
 	p.state = Waiting
@@ -181,7 +181,7 @@ func (p *Proc) program(on []cores.ID, f files) cores.Program {
 	u := p.User()
 	c := p.config()
 	return cores.Program{
-		Name: p.meta.Name, Args: c.args, Env: p.environ(u, c.env, on),
+		Name: p.meta.Name, Args: c.args, Roles: c.roles, Env: p.environ(u, c.env, on),
 		Dir: c.dir, User: u, Pin: c.pin,
 		Stdin: f.stdin, Stdout: f.stdout, Stderr: f.stderr,
 	}

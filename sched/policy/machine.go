@@ -10,6 +10,8 @@ import (
 type Core struct {
 	Kind                    string
 	Node, Socket, LLC, Core int
+	Sole                    bool // one program at a time, shared or not
+	Named                   bool // only for requests that name cores: by kind, set, node or nearness
 }
 
 // The levels of a machine, from the widest to a physical core, whose threads

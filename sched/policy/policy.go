@@ -88,9 +88,13 @@ func (v View) Fits(r *Request, id int) bool {
 		(r.Shared || !st.Mgmt) &&
 		(r.Node < 0 || c.Node == r.Node) &&
 		(r.Kind == "" || c.Kind == r.Kind) &&
+		(!c.Named || r.names()) &&
 		in(r.On, id) &&
 		(r.Shared || in(r.Rights, id))
 }
+
+// names reports whether the request says which cores it means.
+func (r *Request) names() bool { return r.Kind != "" || r.On != nil || r.Node >= 0 || r.Near >= 0 }
 
 func in(set []int, id int) bool {
 	if set == nil {
@@ -120,7 +124,7 @@ func (v View) use(r *Request, id int) use {
 	st := &v.State[id]
 	own := st.Owner != 0 && st.Owner == r.Owner
 	switch {
-	case st.Owner != 0 && !own:
+	case st.Owner != 0 && !own, r.Shared && st.Load > 0 && v.Machine.cores[id].Sole:
 		return claimed
 	case st.Prov != 0 && st.Prov != r.Owner && (r.Shared || !own):
 		return provisioned

@@ -76,6 +76,7 @@ func benches() []bench {
 		{"chan", "a 64-byte message there and back between two processes through the mount, against two pipes", benchChan},
 		{"start", "start to exit of /bin/true through the mount, against spawn, and spawn through taskset", benchStart},
 		{"scale", "a machine of 4,096 slots: time to ready, memory a core, cores/stat", benchScale},
+		{"riscv", "simulated cores: the interpreter and the compiled tier beside qemu-riscv32, 752 busy cores, messages, memory of 100,000", benchRISCV},
 	}
 }
 

@@ -19,7 +19,7 @@ func withTree(do func(root fs.Node) error) error {
 	}
 	defer os.RemoveAll(dir)
 	s, err := startServer(serverOptions{
-		machine: spec{slots: 4}, state: dir, listen: []string{"unix!" + filepath.Join(dir, "sock")},
+		machine: machineSpec{{slots: 4}}, state: dir, listen: []string{"unix!" + filepath.Join(dir, "sock")},
 		log: new(slog.LevelVar), logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {

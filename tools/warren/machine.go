@@ -9,14 +9,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"warren/cores"
-	"warren/cores/host"
 	"warren/fs"
 	"warren/fs/ninep"
 	"warren/fs/post"
@@ -32,41 +31,9 @@ import (
 // version is what status prints.
 const version = "0.1.0"
 
-// A spec is what a machine is made of: -machine.
-type spec struct {
-	slots int // 0: the host's own cores
-}
-
-// maxSlots bounds a development machine.
-const maxSlots = 1 << 17
-
-// parseSpec reads "host" or "host,cores=N".
-func parseSpec(text string) (spec, error) {
-	kind, rest, _ := strings.Cut(text, ",")
-	if kind != "host" {
-		return spec{}, fmt.Errorf("machine %q: want host, or host,cores=N", text)
-	}
-	var s spec
-	for option := range strings.SplitSeq(rest, ",") {
-		name, value, _ := strings.Cut(option, "=")
-		switch name {
-		case "":
-		case "cores":
-			n, err := strconv.Atoi(value)
-			if err != nil || n < 1 || n > maxSlots {
-				return spec{}, fmt.Errorf("machine %q: cores=%s: want 1 to %d", text, value, maxSlots)
-			}
-			s.slots = n
-		default:
-			return spec{}, fmt.Errorf("machine %q: unknown option %q (cores?)", text, name)
-		}
-	}
-	return s, nil
-}
-
 // serverOptions are what a server is started with.
 type serverOptions struct {
-	machine  spec
+	machine  machineSpec
 	only     string // -cores
 	state    string
 	listen   []string
@@ -83,6 +50,7 @@ type server struct {
 	lock   *os.File
 	driver cores.Driver
 	kern   *kern.Machine
+	told   atomic.Pointer[kern.Machine] // kern, for what happens before it is made
 	procs  *mcp.Set
 	posts  *post.Set
 	root   fs.Node
@@ -127,7 +95,7 @@ func (s *server) lockState() error {
 
 // makeMachine makes what the tree shows: driver, kernels, scheduler, processes, channels.
 func (s *server) makeMachine() error {
-	d, err := host.Open(host.Options{Slots: s.opt.machine.slots, Log: s.opt.logger})
+	d, err := s.opt.machine.open(s.opt.logger, s.tellMachine)
 	if err != nil {
 		return err
 	}
@@ -139,8 +107,11 @@ func (s *server) makeMachine() error {
 			return err
 		}
 	}
-	o.Mgmt = defaultMgmt(n, o.Only)
+	if _, ok := s.opt.machine.host(); ok {
+		o.Mgmt = defaultMgmt(n, o.Only)
+	}
 	s.kern = kern.New(d, o)
+	s.told.Store(s.kern)
 	users := new(sys.Users)
 	s.self = users.ByUID(uint32(os.Geteuid()), uint32(os.Getegid()))
 	scheduler := sched.New(s.kern, sched.Options{Self: s.self, Users: users, Log: s.opt.logger})
@@ -259,6 +230,14 @@ func (s *server) wait(ctx context.Context) {
 func (s *server) tellPost(kind, name string) {
 	b := append(fs.AppendTime(nil, time.Now()), ' ')
 	s.kern.Events().Emit(fmt.Appendf(b, "%s srv/%s\n", kind, name))
+}
+
+// tellMachine sends what a simulated machine has to say: time kind machine 'text'.
+func (s *server) tellMachine(kind, text string) {
+	if m := s.told.Load(); m != nil {
+		b := append(fs.AppendTime(nil, time.Now()), ' ')
+		m.Events().Emit(append(fs.AppendQuoted(append(append(b, kind...), " machine "...), text), '\n'))
+	}
 }
 
 // stop takes the front ends down; programs go on. What waits for other servers

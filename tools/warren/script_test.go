@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"warren/tools/cc"
 )
 
 // TestScripts runs testdata/script, a script a test, each in a folder of its
@@ -36,6 +39,13 @@ func TestScripts(t *testing.T) {
 			"address":    scriptAddress,
 		},
 		Condition: func(cond string) (bool, error) {
+			if cond == "cc" {
+				err := cc.Available(context.Background())
+				if err != nil && os.Getenv("CI") == "true" {
+					return false, err
+				}
+				return err == nil, nil
+			}
 			_, err := os.Stat("/dev/fuse")
 			return cond == "mount" && err == nil && os.Geteuid() == 0, nil
 		},

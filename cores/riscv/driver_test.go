@@ -1,0 +1,219 @@
+package riscv
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"warren/cores"
+	"warren/cores/coretest"
+	"warren/cores/riscv/spec"
+	"warren/fs/sys"
+	"warren/tools/cc"
+)
+
+// program compiles a program of the simulator's tests.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	if err := cc.Available(context.Background()); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	out := filepath.Join(t.TempDir(), name)
+	line, err := cc.Command{Args: []string{"-O1", "-g", "-o", out, filepath.Join("sim", "testdata", name+".c")}}.Line(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(line[0], line[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	return out
+}
+
+func openMachine(t *testing.T, name string) *Driver {
+	t.Helper()
+	m, err := spec.Shipped(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(Options{Machine: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestSuite(t *testing.T) {
+	small := program(t, "small")
+	coretest.Run(t, func(t *testing.T) cores.Driver { return openMachine(t, "mesh=3x2") }, coretest.Programs{
+		Exit:   func(code int) []string { return []string{small, "exit", strconv.Itoa(code)} },
+		Run:    []string{small, "spin"},
+		Switch: true,
+		Inside: true,
+	})
+}
+
+// slotsOn is a vcore on each of these cores.
+func slotsOn(ids ...cores.ID) []cores.Slot {
+	out := make([]cores.Slot, len(ids))
+	for i, id := range ids {
+		out[i] = cores.Slot{VCore: i, Core: id}
+	}
+	return out
+}
+
+func wait(t *testing.T, j cores.Job) cores.Exit {
+	t.Helper()
+	select {
+	case <-j.Done():
+		return j.Exit()
+	case <-time.After(time.Minute):
+		t.Fatal("it did not end")
+	}
+	return cores.Exit{}
+}
+
+// TestFiles has a program read and write files as a process's.
+func TestFiles(t *testing.T) {
+	d := openMachine(t, "mesh=2x2")
+	defer d.Close()
+	in, feed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	j, err := d.Launch(cores.Program{Name: "copy", Args: []string{program(t, "small"), "copy"}, Stdin: in, Stdout: out}, slotsOn(0))
+	in.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("0123456789", 20_005)
+	if _, err := feed.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	feed.Close()
+	if e := wait(t, j); e.Code != len(text)%100 || e.User <= 0 {
+		t.Errorf("%+v", e)
+	}
+	if got, err := os.ReadFile(out.Name()); err != nil || string(got) != text {
+		t.Errorf("%d bytes came back of %d: %v", len(got), len(text), err)
+	}
+}
+
+// TestFullDisk: what cannot be written is an error to the program, which ends.
+func TestFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	d := openMachine(t, "mesh=2x2")
+	defer d.Close()
+	j, err := d.Launch(cores.Program{Name: "args", Args: []string{program(t, "small"), "args"}, Stdout: full}, slotsOn(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, j)
+}
+
+// TestRoles: each role has its own program.
+func TestRoles(t *testing.T) {
+	small := program(t, "small")
+	d := openMachine(t, "blackhole")
+	defer d.Close()
+	set, err := d.Select("x=2,y=3")
+	if err != nil || len(set) != 5 {
+		t.Fatalf("%v %v", set, err)
+	}
+	p := cores.Program{Name: "roles", Roles: map[string][]string{"T1": {small, "exit", "9"}}}
+	if _, err := d.Launch(p, slotsOn(set...)); sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "role") {
+		t.Errorf("a core with nothing to run: %v", err)
+	}
+	p.Args = []string{small, "args"}
+	p.Roles["B"] = []string{small, "exit", "9"} // of rank 0, which says it
+	j, err := d.Launch(p, slotsOn(set...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := wait(t, j); e.Code != 9 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestUsers: a program is opened by its user, who must be able to.
+func TestUsers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	small := program(t, "small")
+	d := openMachine(t, "mesh=2x2")
+	defer d.Close()
+	if err := os.Chmod(small, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := &sys.User{UID: 12345, GID: 12345, Name: "other"}
+	_, err := d.Launch(cores.Program{Name: "x", Args: []string{small, "exit", "0"}, User: other}, slotsOn(0))
+	if sys.Errno(err) != syscall.EACCES {
+		t.Errorf("another's file: %v", err)
+	}
+	if err := d.LoadProgram(other, cores.Set{0}, []string{small}); sys.Errno(err) != syscall.EACCES {
+		t.Errorf("load: %v", err)
+	}
+	if err := d.Snapshot(other, filepath.Join(filepath.Dir(small), "snap")); sys.Errno(err) != syscall.EACCES {
+		t.Errorf("snapshot: %v", err)
+	}
+	if err := d.LoadProgram(sys.Nobody(), cores.Set{0}, []string{small}); sys.Errno(err) != syscall.EPERM {
+		t.Errorf("nobody's load: %v", err)
+	}
+}
+
+// TestSnapshotFile keeps a machine in a file, and a record of what it read.
+func TestSnapshotFile(t *testing.T) {
+	small := program(t, "small")
+	d := openMachine(t, "mesh=2x2")
+	defer d.Close()
+	dir := t.TempDir()
+	snap, record := filepath.Join(dir, "snap"), filepath.Join(dir, "record")
+	if err := d.Record(nil, record); err != nil || d.Recording() != record {
+		t.Fatalf("%v %q", err, d.Recording())
+	}
+	if err := d.LoadProgram(nil, cores.Set{1}, []string{small, "exit", "5"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Snapshot(nil, snap); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Reset(cores.Set{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Restore(nil, snap); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.RunLoaded(cores.Set{1}); err != nil {
+		t.Errorf("run of what was restored: %v", err)
+	}
+	if err := d.Record(nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(record); err != nil || !strings.HasPrefix(string(b), "# warren record of mesh=2x2") {
+		t.Errorf("record %q, %v", b, err)
+	}
+	if err := d.Restore(nil, filepath.Join(dir, "none")); sys.Errno(err) != syscall.ENOENT {
+		t.Errorf("restore of nothing: %v", err)
+	}
+	if err := d.Snapshot(nil, "relative"); sys.Errno(err) != syscall.EINVAL {
+		t.Errorf("snapshot at a relative path: %v", err)
+	}
+}

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+	"syscall"
+)
+
+// barrier makes the core wait for the others of its process, or for those of
+// them that are in its tile.
+func (w *worker) barrier(c *core, scope uint32) bool {
+	switch scope {
+	case scopeTile:
+		return w.meetTile(c)
+	case scopeProcess:
+		w.meets = append(w.meets, c.id)
+		w.heard(c)
+		return c.park(forBarrier)
+	}
+	return w.fail(c, syscall.EINVAL)
+}
+
+// meetTile is the barrier of a tile: the cores of one process in it. A core is
+// parked until all are there that still run.
+func (w *worker) meetTile(c *core) bool {
+	t := &w.m.tiles[c.tile]
+	if !c.asked {
+		c.asked, c.meeting = true, t.meeting
+		t.arrived++
+	}
+	if c.meeting == t.meeting && t.arrived < w.m.toMeet(c) {
+		return c.park(forTile)
+	}
+	if c.meeting == t.meeting {
+		t.meeting++
+		t.arrived = 0
+	}
+	if !c.csr {
+		return w.ret(c, 0)
+	}
+	c.csr, c.asked = false, false
+	c.state, c.wait = Running, noWait
+	c.hart.EndWait(0)
+	return true
+}
+
+// toMeet is how many cores of a core's process are in its tile and have not ended.
+func (m *Machine) toMeet(c *core) int {
+	n := 0
+	list := m.tileCores(c.tile)
+	for i := range list {
+		if o := &list[i]; o.job == c.job && o.live() {
+			n++
+		}
+	}
+	return n
+}
+
+// live reports whether the core runs a program that has not ended.
+func (c *core) live() bool { return c.state >= Running && c.state <= Halted }
+
+// meet lets the cores go on whose process is all at its barrier.
+func (m *Machine) meet() {
+	for _, id := range m.gather(func(w *worker) *[]int32 { return &w.meets }) {
+		m.cores[id].job.arrived++
+	}
+	for j := range m.jobs {
+		if j.arrived == 0 || j.arrived < j.live {
+			continue
+		}
+		j.arrived = 0
+		for c := range j.all() {
+			if c.parkedFor(forBarrier) {
+				m.resume(c, 0)
+			}
+		}
+	}
+}
+
+// resume answers the call of a parked core, between epochs. m.mu is held.
+func (m *Machine) resume(c *core, value uint32) {
+	halted := c.state == Halted
+	c.lift(m.now)
+	m.workers[0].ret(c, value)
+	if halted {
+		c.state, c.resume = Halted, Running
+	}
+	m.publish(c)
+	m.queue(c.tile)
+}
+
+// wakeSleepers looks at the tiles of the cores whose time comes in the next epoch.
+func (m *Machine) wakeSleepers() {
+	fresh := m.gather(func(w *worker) *[]int32 { return &w.sleeps })
+	if len(fresh) > 0 {
+		m.sleepers = append(m.sleepers, fresh...)
+		slices.SortFunc(m.sleepers, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(m.cores[a].until, m.cores[b].until), cmp.Compare(a, b))
+		})
+	}
+	m.dropSleepers()
+}
+
+func (m *Machine) dropSleepers() {
+	for len(m.sleepers) > 0 {
+		c := &m.cores[m.sleepers[0]]
+		asleep := c.state == Parked && c.wait == forTime
+		if asleep && c.until >= m.now+m.quantum {
+			return
+		}
+		if asleep {
+			m.tiles[c.tile].dirty.Store(true)
+			m.queue(c.tile)
+		}
+		m.sleepers = m.sleepers[1:]
+	}
+	m.sleepers = nil
+}
+
+// skipTime moves the machine's time on to the epoch in which the next thing
+// happens, when nothing runs.
+func (m *Machine) skipTime() {
+	if len(m.active) > 0 || m.pending == 0 && len(m.sleepers) == 0 {
+		return
+	}
+	next := ^uint64(0)
+	if len(m.sleepers) > 0 {
+		next = m.cores[m.sleepers[0]].until
+	}
+	for _, list := range m.late {
+		for _, t := range list {
+			for i := range m.tiles[t].inbox {
+				next = min(next, m.tiles[t].inbox[i].at-1)
+			}
+		}
+	}
+	for _, w := range m.workers {
+		for _, list := range w.out {
+			for i := range list {
+				next = min(next, list[i].at-1)
+			}
+		}
+	}
+	if next < m.now+m.quantum {
+		return
+	}
+	n := (next - m.now) / m.quantum
+	if at, ok := m.log.nextInput(); ok && at > m.epochs {
+		n = min(n, at-m.epochs)
+	}
+	m.now += n * m.quantum
+	m.epochs += n
+	m.dropSleepers()
+}

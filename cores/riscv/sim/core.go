@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"sync/atomic"
+
+	"warren/cores/riscv/hot"
+	"warren/cores/riscv/rv"
+)
+
+// A State is what a core does.
+type State uint32
+
+// The states of a core. A ready core has a program and was not started; a
+// halted one was stopped by its ctl, a breakpoint or a debugger.
+const (
+	Idle State = iota
+	Ready
+	Running
+	Parked
+	Halted
+	Exited
+	Faulted
+)
+
+var stateNames = [...]string{"idle", "ready", "running", "parked", "halted", "exited", "faulted"}
+
+func (s State) String() string { return stateNames[s] }
+
+// core is a core: its hart, and what it waits for. A core that never ran has
+// neither hart nor boxes.
+type core struct {
+	id, tile int32
+	gen      uint32 // grows when something else is loaded: answers to what was there are dropped
+	rank     int32  // in its job; -1
+	state    State
+	resume   State  // what a halted core goes on as
+	cold     bool   // the compiled tier refused: interpret
+	asked    bool   // the call that it is parked in has sent what it had to send
+	all      bool   // it exited for its whole job
+	csr      bool   // it waits at the tile's barrier by the CSR
+	marks    uint32 // set so far: the last ringSize are in ring
+	wait     waiting
+	hart     *rv.Hart
+	prog     *program
+	image    *Image // what it was loaded with by its ctl
+	job      *Job
+	inst     *hot.Instance
+	boxes    *boxes
+	debug    *debug
+	code     int32 // exit status
+	brk      uint32
+	seq      uint32       // of its ops
+	pending  atomic.Int32 // puts, gets and adds that are not done
+	credits  atomic.Int32 // messages of it that no box has accepted
+	answer   uint32       // of an add or a host's answer, once answered
+	answered bool
+	mark     uint32
+	since    uint64 // when it was parked
+	until    uint64 // when it goes on, if it sleeps
+	meeting  uint32 // the number of the barrier of the tile that it waits at
+	began    uint64 // when it was started
+	ring     *[ringSize]markRecord
+	cons     *broadcast
+}
+
+// ringSize is how many waypoints a core remembers.
+const ringSize = 32
+
+type markRecord struct {
+	at uint64
+	n  uint32
+}
+
+// A waiting is the reason why a core is parked.
+type waiting uint8
+
+const (
+	noWait waiting = iota
+	forMessage
+	forCredit
+	forWord
+	forFence
+	forAnswer
+	forBarrier
+	forTile // the barrier of a tile
+	forTime
+	forInput
+	forReader // the host, to read what it was sent
+)
+
+// runnable reports whether the core has something to run now.
+func (c *core) runnable() bool { return c.state == Running && (c.job == nil || c.job.frozen == 0) }
+
+// now is the core's own time.
+func (c *core) now() uint64 { return c.hart.Now() }
+
+// lift brings the core's time forward: it did nothing meanwhile.
+func (c *core) lift(to uint64) {
+	if now := c.now(); to > now {
+		c.hart.Skew += to - now
+	}
+}
+
+// park makes the core wait.
+func (c *core) park(w waiting) bool {
+	if c.state != Parked || c.wait != w {
+		c.since = c.now()
+	}
+	c.state, c.wait = Parked, w
+	return false
+}
+
+// drop gives up what the core holds outside of Go's memory.
+func (c *core) drop() {
+	if c.inst != nil {
+		c.inst.Close()
+		c.inst = nil
+	}
+}
+
+// publish tells readers that do not wait what the core does.
+func (m *Machine) publish(c *core) {
+	m.states[c.id].Store(uint32(c.state))
+	if c.hart != nil {
+		m.retired[c.id].Store(c.hart.Instret)
+	}
+}
+
+// tile is the cores that share SRAM, and what is on its way to them.
+type tile struct {
+	id      int32
+	queued  bool        // it is in the list of active tiles
+	dirty   atomic.Bool // something changed that a parked core may wait for
+	changed uint64      // the latest time at which one of its cores stopped running in this epoch
+	inbox   []op        // ops that arrive later, in no order
+	arrived int         // cores that wait at its barrier
+	meeting uint32      // number of that barrier
+	shared  *shared     // circular buffers and allocations
+}

@@ -1,0 +1,307 @@
+package sim
+
+import (
+	"strconv"
+	"syscall"
+
+	"warren/cores/riscv/gdb"
+	"warren/cores/riscv/rv"
+	"warren/fs/sys"
+)
+
+// Load loads an executable on cores on which no process runs, all or none. args
+// are what it is started with.
+func (m *Machine) Load(ids []int, image *Image) error {
+	p, err := m.prepare(image.ELF)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if err := m.fits(int32(id), p, image); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		c := &m.cores[id]
+		if !m.tileBusy(c.tile) && !m.tileLoaded(c.tile) {
+			clearMemory(m.sram(c.tile))
+			m.tiles[c.tile].shared = nil
+		}
+		m.put(c, p)
+		c.image = image
+	}
+	return nil
+}
+
+// tileLoaded reports whether a core of the tile has a program that was not started.
+func (m *Machine) tileLoaded(t int32) bool {
+	list := m.tileCores(t)
+	for i := range list {
+		if list[i].state == Ready {
+			return true
+		}
+	}
+	return false
+}
+
+// Run starts what was loaded on cores as one process of these cores, and lets
+// those go on that were halted. Nothing is done if one of them has nothing to run.
+func (m *Machine) Run(ids []int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ready []int32
+	for _, id := range ids {
+		switch c := &m.cores[id]; c.state {
+		case Ready:
+			ready = append(ready, c.id)
+		case Halted, Running, Parked:
+		case Idle:
+			return sys.Errorf(syscall.ENXIO, "run: nothing is loaded on core %d (load FILE first)", m.shown(int32(id)))
+		default:
+			return sys.Errorf(syscall.ESRCH, "run: core %d has %s (load FILE again)", m.shown(int32(id)), c.state)
+		}
+	}
+	if len(ready) > 0 {
+		m.startOn(ready)
+	}
+	for _, id := range ids {
+		c := &m.cores[id]
+		if c.state == Halted && !c.debug.attached() {
+			c.debug.past = c.debug.rv.Breaks[c.hart.PC]
+			m.letGo(c)
+		}
+	}
+	return nil
+}
+
+// startOn starts loaded cores as one process without files. m.mu is held.
+func (m *Machine) startOn(ids []int32) {
+	j := &Job{m: m, name: "core/" + strconv.Itoa(int(ids[0])), cores: ids, live: len(ids), eof: true, done: make(chan struct{})}
+	m.jobs[j] = struct{}{}
+	for rank, id := range ids {
+		c := &m.cores[id]
+		m.enter(c, j, int32(rank), c.image)
+	}
+	m.log.note(m.epochs, "start", j.name)
+}
+
+func (m *Machine) startAlone(c *core) { m.startOn([]int32{c.id}) }
+
+// Halt stops cores where they are; those that do not run stay as they are.
+func (m *Machine) Halt(ids []int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		m.hold(&m.cores[id])
+	}
+	m.tellWaiters()
+}
+
+// Step lets cores that were loaded or halted run n instructions.
+func (m *Machine) Step(ids []int, n uint64) error {
+	if n == 0 {
+		return sys.Errorf(syscall.EINVAL, "step: want at least 1 instruction")
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		switch c := &m.cores[id]; {
+		case c.state != Ready && c.state != Halted:
+			return sys.Errorf(syscall.EBUSY, "step: core %d is %s (halt it first)", m.shown(int32(id)), c.state)
+		case c.debug.attached():
+			return sys.Errorf(syscall.EBUSY, "step: a debugger holds core %d", m.shown(int32(id)))
+		}
+	}
+	for _, id := range ids {
+		c := &m.cores[id]
+		if c.state == Ready {
+			m.startAlone(c)
+			m.hold(c)
+		}
+		m.letGo(c)
+		d := c.debugging()
+		d.steps, d.past = n, true
+	}
+	return nil
+}
+
+// Break sets a breakpoint at an address (0x80000010) or symbol (main) of what is
+// loaded on cores.
+func (m *Machine) Break(ids []int, where string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := make([]uint32, len(ids))
+	for i, id := range ids {
+		addr, err := m.address(&m.cores[id], where)
+		if err != nil {
+			return err
+		}
+		at[i] = addr
+	}
+	for i, id := range ids {
+		c := &m.cores[id]
+		d := c.debugging()
+		if d.ctl == nil {
+			d.ctl = make(map[uint32]string)
+		}
+		d.ctl[at[i]] = where
+		m.setBreaks(c)
+	}
+	return nil
+}
+
+// NoBreaks removes all breakpoints of cores.
+func (m *Machine) NoBreaks(ids []int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if c := &m.cores[id]; c.debug != nil {
+			c.debug.ctl = nil
+			m.setBreaks(c)
+		}
+	}
+}
+
+func (m *Machine) address(c *core, where string) (uint32, error) {
+	if c.prog == nil {
+		return 0, sys.Errorf(syscall.ENXIO, "break: nothing is loaded on core %d", m.shown(c.id))
+	}
+	if n, err := strconv.ParseUint(where, 0, 32); err == nil {
+		if n%2 != 0 {
+			return 0, sys.Errorf(syscall.EINVAL, "break: want an even address, not %s", where)
+		}
+		return uint32(n), nil
+	}
+	if addr, ok := c.prog.exe.Addr(where); ok {
+		return addr, nil
+	}
+	return 0, sys.Errorf(syscall.ENOENT, "break: the program of core %d has no symbol %q (want one, or an address such as 0x80000010)", m.shown(c.id), where)
+}
+
+// Reset makes cores what they were before anything was loaded: EBUSY where a
+// process of procs runs.
+func (m *Machine) Reset(ids []int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		c := &m.cores[id]
+		switch {
+		case c.job != nil && !c.job.ended && c.job.write != nil:
+			return sys.Errorf(syscall.EBUSY, "reset: core %d runs %s (kill it in procs)", m.shown(int32(id)), c.job.name)
+		case c.debug.attached():
+			return sys.Errorf(syscall.EBUSY, "reset: a debugger holds core %d", m.shown(int32(id)))
+		}
+	}
+	for _, id := range ids {
+		c := &m.cores[id]
+		if j := c.job; j != nil && !j.ended {
+			m.endJob(j, Exit{Signal: int(syscall.SIGKILL)})
+		}
+		m.reset(c)
+		if !m.tileBusy(c.tile) && !m.tileLoaded(c.tile) {
+			clearMemory(m.sram(c.tile))
+			m.tiles[c.tile].shared = nil
+		}
+	}
+	return nil
+}
+
+// csrFcsr is the number of fcsr.
+const csrFcsr = 3
+
+// number is gdb's for the register at a place of cores.Registers: pc, x1 to
+// x31, f0 to f31, fcsr.
+func number(i int) int {
+	switch {
+	case i == 0:
+		return gdb.PC
+	case i < 32:
+		return i
+	case i < 64:
+		return gdb.F0 + i - 32
+	}
+	return gdb.CSR0 + csrFcsr
+}
+
+// Register reads a register of a core. ENXIO if nothing is loaded.
+func (m *Machine) Register(id, reg int) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := &m.cores[id]
+	if c.hart == nil {
+		return 0, m.nothingLoaded(id)
+	}
+	return readRegister(c.hart, number(reg))
+}
+
+func (m *Machine) nothingLoaded(id int) error {
+	return sys.Errorf(syscall.ENXIO, "nothing is loaded on core %d (load FILE in its ctl)", m.shown(int32(id)))
+}
+
+// SetRegister sets a register of a core.
+func (m *Machine) SetRegister(id, reg int, v uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := &m.cores[id]
+	if c.hart == nil {
+		return m.nothingLoaded(id)
+	}
+	if wide := reg >= 32 && reg < 64; !wide && v > 1<<32-1 {
+		return sys.Errorf(syscall.ERANGE, "0x%x is more than 32 bits", v)
+	}
+	return writeRegister(c.hart, number(reg), v)
+}
+
+// ReadMemory reads memory as a core sees it, as far as there is some. EFAULT if
+// there is none at addr.
+func (m *Machine) ReadMemory(id int, p []byte, addr uint32) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.windows(&m.cores[id]) {
+		if off := addr - w.Base; uint64(off) < uint64(len(w.Mem)) {
+			return copy(p, w.Mem[off:]), nil
+		}
+	}
+	return 0, m.noMemory(id, addr)
+}
+
+// windows are what a core sees, also when nothing is loaded.
+func (m *Machine) windows(c *core) []rv.Window {
+	if c.hart != nil {
+		return c.hart.Win[:]
+	}
+	private, _ := m.private(c)
+	return []rv.Window{{Base: PrivateBase, Mem: private}, {Base: m.sramBase(c.tile), RO: m.protected(c.tile), Mem: m.sram(c.tile)}}
+}
+
+func (m *Machine) noMemory(id int, addr uint32) error {
+	k := &m.spec.Kinds[m.spec.Tiles[m.cores[id].tile].Kind]
+	return sys.Errorf(syscall.EFAULT, "core %d has no memory at 0x%x: program memory is 0x%x-0x%x, SRAM 0x%x-0x%x (%d bytes)",
+		m.shown(int32(id)), addr, uint32(PrivateBase), uint64(PrivateBase)+uint64(k.PrivateSize)-1, k.SRAMBase, uint64(k.SRAMBase)+uint64(k.SRAMSize)-1, k.SRAMSize)
+}
+
+// WriteMemory writes memory as a core sees it: all or, with an error, nothing.
+// EPERM for text and constants.
+func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := &m.cores[id]
+	for _, w := range m.windows(c) {
+		off := addr - w.Base
+		if uint64(off)+uint64(len(p)) > uint64(len(w.Mem)) {
+			continue
+		}
+		if off < w.RO {
+			return sys.Errorf(syscall.EPERM, "core %d: 0x%x is text or a constant, up to 0x%x, and is not written (load another program)", m.shown(c.id), addr, w.Base+w.RO-1)
+		}
+		copy(w.Mem[off:], p)
+		if c.live() {
+			m.tiles[c.tile].dirty.Store(true)
+			m.wake(c.tile)
+		}
+		return nil
+	}
+	return m.noMemory(id, addr)
+}

@@ -1,0 +1,138 @@
+package sim
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"warren/cores/riscv/spec"
+	"warren/fs/sys"
+)
+
+// PrivateBase is where the program memory of each core begins, which it has for
+// itself alone: silicon has no such memory, but stock programs need a place.
+const PrivateBase = 0x8000_0000
+
+// An arena is the memory of a machine: one reservation, sliced. A tile's part is
+// the private memory of each of its cores, then its SRAM, the order that compiled
+// programs want; its size is a multiple of a page of WebAssembly.
+type arena struct {
+	mem   []byte
+	kinds []layout // per kind of tile
+	first []uint64 // per tile: offset of its part
+}
+
+// layout is how the part of a tile lies.
+type layout struct {
+	sram, private, cores, size uint64
+}
+
+// sramAt is where the SRAM lies.
+func (l *layout) sramAt() uint64 { return l.cores * l.private }
+
+// wasmPage is the unit of a linear memory.
+const wasmPage = 64 << 10
+
+func (a *arena) reserve(s *spec.Machine) error {
+	for i := range s.Kinds {
+		k := &s.Kinds[i]
+		l := layout{sram: uint64(k.SRAMSize), private: uint64(k.PrivateSize), cores: uint64(len(k.Cores))}
+		l.size = roundUp(l.cores*l.private+l.sram, wasmPage)
+		a.kinds = append(a.kinds, l)
+	}
+	a.first = make([]uint64, len(s.Tiles)+1)
+	for i, t := range s.Tiles {
+		a.first[i+1] = a.first[i] + a.kinds[t.Kind].size
+	}
+	total := a.first[len(s.Tiles)]
+	if total == 0 || total > 1<<46 {
+		return sys.Errorf(syscall.EINVAL, "machine %s has %d bytes of memory: want 1 to %d", s.Name, total, uint64(1)<<46)
+	}
+	mem, err := unix.Mmap(-1, 0, int(total), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return sys.Errorf(syscall.ENOMEM, "machine %s: no address space for %d bytes of memory: %v", s.Name, total, err)
+	}
+	a.mem = mem
+	// Pages are touched here and there: huge ones would cost memory.
+	_ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE)
+	return nil
+}
+
+func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }
+
+func (a *arena) release() error {
+	if a.mem == nil {
+		return nil
+	}
+	mem := a.mem
+	a.mem = nil
+	return unix.Munmap(mem)
+}
+
+// tile returns a tile's whole part.
+func (a *arena) tile(t int) []byte {
+	return a.mem[a.first[t]:a.first[t+1]:a.first[t+1]]
+}
+
+// clear makes memory read as zeros, and gives its pages back.
+func clearMemory(mem []byte) {
+	const page = 4096
+	if len(mem) == 0 {
+		return
+	}
+	if len(mem)%page == 0 {
+		if unix.Madvise(mem, unix.MADV_DONTNEED) == nil {
+			return
+		}
+	}
+	clear(mem)
+}
+
+// sram returns a tile's SRAM.
+func (m *Machine) sram(t int32) []byte {
+	l := &m.arena.kinds[m.spec.Tiles[t].Kind]
+	at := l.sramAt()
+	return m.arena.tile(int(t))[at : at+l.sram : at+l.sram]
+}
+
+// private returns the program memory of a core, and its offset in its tile's part.
+func (m *Machine) private(c *core) ([]byte, uint64) {
+	t, index := m.place(c)
+	l := &m.arena.kinds[m.spec.Tiles[t].Kind]
+	off := uint64(index) * l.private
+	return m.arena.tile(int(t))[off : off+l.private : off+l.private], off
+}
+
+// sramBase is the guest address of the SRAM of a tile.
+func (m *Machine) sramBase(t int32) uint32 { return m.spec.Kinds[m.spec.Tiles[t].Kind].SRAMBase }
+
+// place returns the tile of a core, and its number in it.
+func (m *Machine) place(c *core) (tile int32, index int) {
+	t := c.tile
+	return t, int(c.id) - int(m.spec.Tiles[t].First)
+}
+
+// inTile returns the bytes of a tile's SRAM at a guest address; nil: they are not all there.
+func (m *Machine) inTile(t int32, addr uint32, n int) []byte {
+	return slice(m.sram(t), m.sramBase(t), addr, n)
+}
+
+// at returns the bytes of what a core sees at a guest address, and whether
+// they may be stored to; nil: they are not all there.
+func (m *Machine) at(c *core, addr uint32, n int) (b []byte, writable bool) {
+	for i := range c.hart.Win {
+		w := &c.hart.Win[i]
+		if b = slice(w.Mem, w.Base, addr, n); b != nil {
+			return b, addr-w.Base >= w.RO
+		}
+	}
+	return nil, false
+}
+
+func slice(mem []byte, base, addr uint32, n int) []byte {
+	off := uint64(addr - base)
+	if n < 0 || off > uint64(len(mem)) || uint64(n) > uint64(len(mem))-off {
+		return nil
+	}
+	return mem[off : off+uint64(n) : off+uint64(n)]
+}

@@ -1,0 +1,221 @@
+package sim
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"syscall"
+
+	"warren/fs/sys"
+)
+
+// A port is the host's end of a core's channel: calls that wait there. It is
+// under Machine.mu.
+type port struct {
+	readers []sys.Call
+	writers []*portWrite
+}
+
+type portWrite struct {
+	call sys.Call
+	data []byte
+}
+
+type portRef struct {
+	core int32
+	b    *box
+}
+
+// A Chan is one open file chan/N of a core.
+type Chan struct {
+	m    *Machine
+	core int
+	num  uint8
+	once sync.Once
+}
+
+// Chan opens channel num of a core: writes are messages to it, reads take what
+// it sends to the host. write says that the file is open for writing: the core
+// then waits for input, and not for another core, when it waits there.
+func (m *Machine) Chan(core int, num uint8, write bool) *Chan {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.cores[core].box(num)
+	if b.port == nil {
+		b.port = new(port)
+	}
+	if write {
+		b.open++
+	}
+	return &Chan{m: m, core: core, num: num}
+}
+
+// emptyBoxes drops what is in a core's channels. Those who wait there, wait on. m.mu is held.
+func (m *Machine) emptyBoxes(c *core) {
+	if c.boxes == nil {
+		return
+	}
+	for i := range c.boxes {
+		b := &c.boxes[i]
+		for _, msg := range b.in {
+			if !msg.accepted && msg.src >= 0 {
+				m.credit(ack{msg.src, msg.gen}, m.workers[0])
+			}
+		}
+		b.in, b.out = nil, nil
+	}
+	m.takeWriters()
+}
+
+// Take answers with the next message that the core sent to the host, or parks.
+func (ch *Chan) Take(call sys.Call) {
+	m := ch.m
+	m.mu.Lock()
+	c := &m.cores[ch.core]
+	b := c.box(ch.num)
+	switch {
+	case m.closed:
+		m.mu.Unlock()
+		call.Deliver(nil, nil)
+		return
+	case len(b.port.readers) == 0 && len(b.out) > 0:
+		m.deliverOut(c, ch.num, call)
+		m.mu.Unlock()
+		return
+	case call.Nonblock():
+		m.mu.Unlock()
+		call.Fail(sys.ErrAgain)
+		return
+	}
+	b.port.readers = append(b.port.readers, call)
+	m.mu.Unlock()
+	call.Park(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if i := slices.Index(b.port.readers, call); i >= 0 {
+			b.port.readers = slices.Delete(b.port.readers, i, i+1)
+		}
+	})
+}
+
+// deliverOut gives a call the first message to the host. m.mu is held.
+func (m *Machine) deliverOut(c *core, num uint8, call sys.Call) {
+	b := c.box(num)
+	msg := b.out[0]
+	giveBack := func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		b.out = slices.Insert(b.out, 0, msg)
+		m.serveReaders(c, num)
+	}
+	if !call.Deliver(msg, giveBack) {
+		return
+	}
+	b.out = slices.Delete(b.out, 0, 1)
+	if c.state == Parked && c.wait == forReader {
+		m.tiles[c.tile].dirty.Store(true)
+		m.wake(c.tile)
+	}
+}
+
+// serveReaders answers those who wait for messages to the host. m.mu is held.
+func (m *Machine) serveReaders(c *core, num uint8) {
+	b := c.box(num)
+	if b.port == nil {
+		return
+	}
+	for len(b.out) > 0 && len(b.port.readers) > 0 {
+		call := b.port.readers[0]
+		b.port.readers = b.port.readers[1:]
+		m.deliverOut(c, num, call)
+	}
+}
+
+// Put sends the core a message, or parks the call until the channel has room.
+func (ch *Chan) Put(call sys.Call, data []byte) {
+	if len(data) > maxMessage {
+		call.Fail(sys.Errorf(syscall.EMSGSIZE, "chan: a message has at most %d bytes, not %d", maxMessage, len(data)))
+		return
+	}
+	m := ch.m
+	m.mu.Lock()
+	c := &m.cores[ch.core]
+	b := c.box(ch.num)
+	switch {
+	case m.closed:
+		m.mu.Unlock()
+		call.Fail(sys.ErrClosed)
+		return
+	case m.log.replaying():
+		m.mu.Unlock()
+		call.Fail(sys.Errorf(syscall.EBUSY, "chan: the machine replays a record, which is its only input until it ends"))
+		return
+	case len(b.port.writers) == 0 && len(b.in) < boxRoom:
+		m.putHost(c, ch.num, data)
+		m.mu.Unlock()
+		call.Done(len(data))
+		return
+	case call.Nonblock():
+		m.mu.Unlock()
+		call.Fail(sys.ErrAgain)
+		return
+	}
+	w := &portWrite{call, bytes.Clone(data)}
+	b.port.writers = append(b.port.writers, w)
+	m.mu.Unlock()
+	call.Park(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if i := slices.Index(b.port.writers, w); i >= 0 {
+			b.port.writers = slices.Delete(b.port.writers, i, i+1)
+		}
+	})
+}
+
+// putHost puts a message of the host into a core's box. m.mu is held.
+func (m *Machine) putHost(c *core, num uint8, data []byte) {
+	m.log.input(m.epochs, "chan", int(c.id), int(num), data, false)
+	m.putInput(c, num, data)
+}
+
+func (m *Machine) putInput(c *core, num uint8, data []byte) {
+	b := c.box(num)
+	b.in = append(b.in, message{src: -1, rank: HostRank, accepted: true, data: bytes.Clone(data)})
+	if c.live() {
+		m.tiles[c.tile].dirty.Store(true)
+		m.wake(c.tile)
+	}
+}
+
+// takeWriters lets those in who wait for room in channels. m.mu is held.
+func (m *Machine) takeWriters() {
+	var list []portRef
+	for _, w := range m.workers {
+		list = append(list, w.roomy...)
+		clear(w.roomy)
+		w.roomy = w.roomy[:0]
+	}
+	slices.SortFunc(list, func(a, b portRef) int { return int(a.core - b.core) })
+	for _, ref := range list {
+		c := &m.cores[ref.core]
+		for num := range c.boxes {
+			if &c.boxes[num] == ref.b {
+				m.admit(c, uint8(num))
+			}
+		}
+	}
+}
+
+func (m *Machine) admit(c *core, num uint8) {
+	b := c.box(num)
+	for len(b.port.writers) > 0 && len(b.in) < boxRoom {
+		w := b.port.writers[0]
+		b.port.writers = b.port.writers[1:]
+		if w.call.Done(len(w.data)) {
+			m.putHost(c, num, w.data)
+		}
+	}
+}
+
+// Close closes the file.
+func (ch *Chan) Close() { ch.once.Do(func() {}) }
