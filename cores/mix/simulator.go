@@ -37,12 +37,15 @@ func (s *simulator) Select(expr string) (cores.Set, error) {
 	return set, err
 }
 
-func (s *simulator) AppendHart(b []byte, id cores.ID) []byte  { return s.sim.AppendHart(b, s.own(id)) }
+func (s *simulator) AppendHart(b []byte, id cores.ID) []byte { return s.sim.AppendHart(b, s.own(id)) }
+
 func (s *simulator) AppendFault(b []byte, id cores.ID) []byte { return s.sim.AppendFault(b, s.own(id)) }
-func (s *simulator) AppendMap(b []byte, id cores.ID) []byte   { return s.sim.AppendMap(b, s.own(id)) }
-func (s *simulator) AppendRing(b []byte, id cores.ID) []byte  { return s.sim.AppendRing(b, s.own(id)) }
-func (s *simulator) AppendBlocked(b []byte) []byte            { return s.sim.AppendBlocked(b) }
-func (s *simulator) AppendTime(b []byte) []byte               { return s.sim.AppendTime(b) }
+
+func (s *simulator) AppendMap(b []byte, id cores.ID) []byte { return s.sim.AppendMap(b, s.own(id)) }
+
+func (s *simulator) AppendRing(b []byte, id cores.ID) []byte { return s.sim.AppendRing(b, s.own(id)) }
+func (s *simulator) AppendBlocked(b []byte) []byte           { return s.sim.AppendBlocked(b) }
+func (s *simulator) AppendTime(b []byte) []byte              { return s.sim.AppendTime(b) }
 
 func (s *simulator) Register(id cores.ID, reg int) (uint64, error) {
 	return s.sim.Register(s.own(id), reg)

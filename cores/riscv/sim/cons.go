@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"warren/fs/sys"
 )
@@ -21,7 +20,6 @@ const (
 // own, and one that is too slow finds "lost N" in the place of what it missed.
 // Its lock is taken after Machine.mu.
 type broadcast struct {
-	open    atomic.Int32
 	mu      sync.Mutex
 	kept    [][]byte
 	readers map[*Reader]struct{}
