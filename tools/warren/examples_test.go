@@ -39,6 +39,7 @@ func TestExamples(t *testing.T) {
 			case "umount": // mountExample ends with it
 			case "cc":
 				ccExample(t, lab, line)
+			case "gdb": // TestGDB runs it
 			default:
 				if out, err := m.sh("sh", "cd "+lab+" && "+strings.ReplaceAll(line, "/tmp/", lab+"/")); err != nil {
 					t.Errorf("%v: %s", err, out)

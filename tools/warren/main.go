@@ -59,6 +59,7 @@ func rootCommand() *cobra.Command {
 		proxyCommand(),
 		certCommand(),
 		ccCommand(),
+		gdbCommand(),
 		demoCommand(),
 		doctorCommand(),
 		docsCommand(),
