@@ -108,6 +108,18 @@ func (g *gen) float() {
 	}
 }
 
+// fresh loads numbers from the pool.
+func (g *gen) fresh() {
+	r := pick(g, free[1:])
+	g.li(r, g.pool)
+	for range 1 + g.rand.IntN(4) {
+		g.i(opFLD, g.fr(), r, 8*g.rand.Int32N(32))
+	}
+	if g.chance(30) {
+		g.i(opCSRW, g.rd(), 0, 1) // flags show the next operation's alone
+	}
+}
+
 func (g *gen) floatMemory() {
 	base, imm := g.place()
 	if g.chance(40) { // where specials are

@@ -23,6 +23,13 @@ var (
 
 // any emits an instruction, or a few that belong together.
 func (g *gen) any() {
+	if g.floats && g.chance(70) {
+		if g.chance(20) {
+			g.fresh()
+		}
+		g.float()
+		return
+	}
 	switch n := g.rand.IntN(100); {
 	case n < 20:
 		g.r(pick(g, regReg), g.rd(), g.rs(), g.rs())

@@ -12,6 +12,10 @@ type gen struct {
 	*asm
 	rand *rand.Rand
 	subs []uint32 // functions that may be called
+	pool uint32   // address of the doubles it begins with
+	// A program that floats has mostly floating point instructions, on few
+	// registers, which get new numbers from the pool.
+	floats bool
 }
 
 var free = []uint32{0, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31}
@@ -19,7 +23,13 @@ var free = []uint32{0, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 2
 func (g *gen) chance(percent int) bool { return g.rand.IntN(100) < percent }
 func (g *gen) rd() uint32              { return free[g.rand.IntN(len(free))] }
 func (g *gen) rs() uint32              { return g.rand.Uint32N(32) }
-func (g *gen) fr() uint32              { return g.rand.Uint32N(32) }
+
+func (g *gen) fr() uint32 {
+	if g.floats {
+		return g.rand.Uint32N(10)
+	}
+	return g.rand.Uint32N(32)
+}
 
 func pick[T any](g *gen, list []T) T { return list[g.rand.IntN(len(list))] }
 
@@ -44,7 +54,8 @@ func (g *gen) program(init, finish uint32) {
 	over := g.pc()
 	g.word(0x6f)
 	g.word(0)
-	pool := g.pc()
+	g.floats = g.chance(40)
+	g.pool = g.pc()
 	for range 32 {
 		g.text = binary.LittleEndian.AppendUint64(g.text, g.double())
 	}
@@ -53,7 +64,7 @@ func (g *gen) program(init, finish uint32) {
 	}
 	g.patch(over)
 	g.li(5, g.rand.Uint32())
-	g.li(7, pool)
+	g.li(7, g.pool)
 	g.jal(1, init)
 	g.start()
 	for range 6 + g.rand.IntN(12) {
