@@ -308,6 +308,83 @@ func TestSpecials(t *testing.T) {
 	}
 }
 
+func TestExtremes(t *testing.T) {
+	const (
+		one, zero, inf = 0x3f800000, 0, 0x7f800000
+		qnan, snan     = 0x7fc00000, 0x7f800001
+		neg            = 1 << 31
+	)
+	for _, c := range []struct {
+		a, b, min, max uint64
+		flags          uint32
+	}{
+		{zero, zero | neg, zero | neg, zero, 0},
+		{zero | neg, zero, zero | neg, zero, 0},
+		{one, one | neg, one | neg, one, 0},
+		{inf, one, one, inf, 0},
+		{inf | neg, one | neg, inf | neg, one | neg, 0},
+		{1, 1 | neg, 1 | neg, 1, 0},
+		{qnan | 5, one, one, one, 0},
+		{one, qnan | neg, one, one, 0},
+		{snan, one, one, one, flagNV},
+		{one, snan, one, one, flagNV},
+		{qnan | 5, qnan | 6, qnan, qnan, 0},
+		{snan, qnan | 6, qnan, qnan, flagNV},
+	} {
+		small, flagsSmall := single.extreme(c.a, c.b, false)
+		large, flagsLarge := single.extreme(c.a, c.b, true)
+		if small != c.min || large != c.max || flagsSmall != c.flags || flagsLarge != c.flags {
+			t.Errorf("%#x and %#x: %#x %05b and %#x %05b", c.a, c.b, small, flagsSmall, large, flagsLarge)
+		}
+	}
+}
+
+func TestClassesAndOrder(t *testing.T) {
+	const neg = 1 << 63
+	// From the lowest to the highest, and the class of each.
+	line := []struct {
+		v     uint64
+		class uint
+	}{
+		{0x7ff0000000000000 | neg, 0},
+		{0x7fefffffffffffff | neg, 1},
+		{0x0010000000000000 | neg, 1},
+		{0x000fffffffffffff | neg, 2},
+		{1 | neg, 2},
+		{neg, 3},
+		{0, 4},
+		{1, 5},
+		{0x000fffffffffffff, 5},
+		{0x0010000000000000, 6},
+		{0x7fefffffffffffff, 6},
+		{0x7ff0000000000000, 7},
+	}
+	for i, a := range line {
+		if got := double.class(a.v); got != 1<<a.class {
+			t.Errorf("class of %#x: %#x", a.v, got)
+		}
+		for j, b := range line {
+			same := i == j || (a.v|b.v)<<1 == 0
+			less, f1 := double.less(a.v, b.v, false)
+			most, f2 := double.less(a.v, b.v, true)
+			equal, f3 := double.equal(a.v, b.v)
+			if less != (i < j && !same) || most != (i < j || same) || equal != same || f1|f2|f3 != 0 {
+				t.Errorf("%#x and %#x: %t %t %t", a.v, b.v, less, most, equal)
+			}
+		}
+		for _, nan := range []uint64{0x7ff8000000000000, 0x7ff0000000000001} {
+			less, f1 := double.less(nan, a.v, true)
+			equal, f2 := double.equal(a.v, nan)
+			if less || equal || f1 != flagNV || f2 != double.invalid(nan) {
+				t.Errorf("%#x and %#x: %t %t %05b %05b", nan, a.v, less, equal, f1, f2)
+			}
+		}
+	}
+	if double.class(0x7ff0000000000001) != 1<<8 || double.class(0xfff8000000000000) != 1<<9 {
+		t.Error("classes of NaNs")
+	}
+}
+
 // Below the smallest normal number a result is tiny, unless rounding alone,
 // with all bits of the fraction, takes it there.
 func TestTinyAfterRounding(t *testing.T) {
