@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"warren/tools/cc"
 )
 
 // A testMachine is a server of this program in a process of its own, mounted.
@@ -504,16 +506,40 @@ func TestReadmeTour(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	first, second, found := strings.Cut(string(text), "\n## Simulated machines\n")
+	if !found {
+		t.Fatal("no section on simulated machines")
+	}
+	script := readmeScript(first)
+	tour := strings.Replace(script, "go install ./tools/warren\n", "", 1)
+	if tour == script {
+		t.Fatal("the tour does not begin with go install")
+	}
+	t.Run("host", func(t *testing.T) {
+		runReadme(t, tour, "machine ", "role app", "I have cores ", "want 99", "on ", `unknown verb "strat" (start?)`)
+	})
+	t.Run("simulated", func(t *testing.T) {
+		if err := cc.Available(t.Context()); err != nil && os.Getenv("CI") != "true" {
+			t.Skip(err)
+		}
+		runReadme(t, readmeScript(second), "machine blackhole", "sum 0 ", "wc 0 ", "\nok\n", "\ngreen\n", "state parked", "bad 139 ", "fault.c:", "cause 5")
+	})
+}
+
+// readmeScript is the examples of a part of the README, one after the other.
+func readmeScript(text string) string {
 	var script strings.Builder
 	script.WriteString("set -e\n")
-	for _, part := range strings.Split(string(text), "```sh\n")[1:] {
+	for _, part := range strings.Split(text, "```sh\n")[1:] {
 		code, _, _ := strings.Cut(part, "```")
 		script.WriteString(code)
 	}
-	tour := strings.Replace(script.String(), "go install ./tools/warren\n", "", 1)
-	if tour == script.String() {
-		t.Fatal("the tour does not begin with go install")
-	}
+	return script.String()
+}
+
+// runReadme runs examples in each shell, in the repository's folder, and looks for what they are to print.
+func runReadme(t *testing.T, tour string, wants ...string) {
+	t.Helper()
 	for _, shell := range shells(t) {
 		t.Run(shell, func(t *testing.T) {
 			args := append(strings.Fields(shell), "-c", tour)
@@ -522,6 +548,7 @@ func TestReadmeTour(t *testing.T) {
 			cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 			dir := t.TempDir()
 			cmd.Env = append(os.Environ(), "TMPDIR="+dir, "PATH="+filepath.Dir(program(t))+":"+os.Getenv("PATH"))
+			cmd.Dir = "../.."
 			cmd.WaitDelay = time.Second
 			out, err := cmd.CombinedOutput()
 			if err != nil {
@@ -532,7 +559,7 @@ func TestReadmeTour(t *testing.T) {
 				}
 				t.Fatalf("%v:\n%s", err, out)
 			}
-			for _, want := range []string{"machine ", "role app", "I have cores ", "want 99", "on ", `unknown verb "strat" (start?)`} {
+			for _, want := range wants {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("the tour does not print %q:\n%s", want, out)
 				}
