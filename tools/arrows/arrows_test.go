@@ -43,7 +43,7 @@ var rules = []rule{
 	{"cores", []string{"fs/sys"}},
 	{"cores/riscv/gdb", []string{"fs/sys"}},
 	{"cores/riscv/rv/...", []string{"fs/sys", "cores/riscv/rv/..."}},
-	{"cores/riscv/hot", []string{"fs/sys", "cores/riscv/rv"}},
+	{"cores/riscv/hot", []string{"fs/sys", "cores/riscv/rv/..."}},
 	{"cores/riscv/exe", []string{"fs/sys"}},
 	{"cores/riscv/spec", []string{"fs/sys"}},
 	{"cores/riscv/sim", []string{"fs/sys", "cores/riscv/..."}},

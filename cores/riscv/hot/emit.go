@@ -1,7 +1,5 @@
 package hot
 
-import "slices"
-
 // Globals of a module: x1 to x31 are 0 to 30.
 const (
 	gShift   = 31 // offset of window 1 in the memory
@@ -18,15 +16,13 @@ type emitter struct {
 	labels []int // of the blocks around what is written; -1: none
 	preds  []int // edges that lead to each node
 	kids   [][]int
+	below  []regs // registers that each node, or one that it dominates, writes
 
-	classes []regs // registers that the exits write back
 	nLocals uint32
 	b, e    uint32 // budget; where to resume
 	x       uint32 // x0's local, which does not exist: x1 follows
 	state   uint32
 	tmp     uint32
-	pcOut   uint32
-	spent   uint32
 	zero    uint32
 
 	roots   int32
@@ -52,7 +48,7 @@ func (t *translator) emit(f *function) code {
 	params := m.nLocals
 	m.x = m.nLocals - 1
 	m.nLocals += 31
-	for _, l := range []*uint32{&m.state, &m.tmp, &m.pcOut, &m.spent, &m.zero} {
+	for _, l := range []*uint32{&m.state, &m.tmp, &m.zero} {
 		*l = m.local()
 	}
 	m.preds = make([]int, len(f.nodes))
@@ -75,49 +71,25 @@ func (m *emitter) local() uint32 {
 	return m.nLocals - 1
 }
 
-// wrap puts the blocks around the body at whose ends the function is left.
+// wrap puts the block around the body at whose end the function is left, and
+// declares the locals.
 func (m *emitter) wrap(params uint32) code {
 	var out code
 	out.u32(1)
 	out.u32(m.nLocals - params)
-	out.op(wI32)
-	for range m.classes {
-		out.op(wBlock)
-		out.s64(int64(m.t.pairType))
-	}
+	out.op(wI32, wBlock)
+	out.s64(tPair)
 	out = append(out, m.c...)
-	for _, dirty := range m.classes {
-		out.op(wEnd)
-		out.set(m.spent)
-		out.set(m.pcOut)
-		dirty.each(func(r uint8) {
-			out.get(m.x + uint32(r))
-			out.globalSet(uint32(r) - 1)
-		})
-		out.get(m.pcOut)
-		out.get(m.b)
-		out.get(m.spent)
-		out.op(wI32Sub, wReturn)
-	}
-	out.op(wEnd)
+	out.op(wEnd, wEnd)
 	return out
 }
 
-// exit returns the depth of the block whose end writes back the registers.
-func (m *emitter) exit(dirty regs) int {
-	k := slices.Index(m.classes, dirty)
-	if k < 0 {
-		k = len(m.classes)
-		m.classes = append(m.classes, dirty)
-	}
-	return len(m.labels) + k
-}
-
-// leaveIf leaves the function before the instruction at pc, for the
-// interpreter, if the condition that cond puts on the stack holds.
-func (m *emitter) leaveIf(pc uint32, cond func()) {
+// leaveUnless leaves the function before the instruction at pc, for the
+// interpreter, unless the condition that cond puts on the stack holds.
+func (m *emitter) leaveUnless(pc uint32, cond func()) {
+	m.open(wBlock, -1)
 	cond()
-	m.open(wIf, -1)
+	m.c.op(wBrIf, 0)
 	m.leave(pc)
 	m.close()
 }
@@ -131,10 +103,26 @@ func (m *emitter) brIf(n int) {
 	m.close()
 }
 
+// leave leaves the function before the instruction at pc. Every exit writes
+// the registers back itself: were they written at one place, registers and
+// their copies would have to be moved there, and the host has too few.
 func (m *emitter) leave(pc uint32) {
+	m.dirty.each(func(r uint8) {
+		m.value(r)
+		m.c.globalSet(uint32(r) - 1)
+	})
 	m.c.i32(int32(pc | 1))
-	m.c.i32(m.p)
-	m.c.br(m.exit(m.dirty))
+	m.left(m.p)
+	m.c.br(len(m.labels))
+}
+
+// left puts the budget on the stack, less by n.
+func (m *emitter) left(n int32) {
+	m.c.get(m.b)
+	if n != 0 {
+		m.c.i32(n)
+		m.c.op(wI32Sub)
+	}
 }
 
 // label returns the depth of the block or loop of a node.
@@ -162,15 +150,7 @@ func (m *emitter) close() {
 // to them, heads of loops are loops, and everything else is nested where it
 // is branched to.
 func (m *emitter) tree(i int) {
-	head := false
-	for _, u := range m.f.order {
-		if m.f.rpo[u] < m.f.rpo[i] {
-			continue
-		}
-		for _, e := range m.f.nodes[u].succ {
-			head = head || e.to == i
-		}
-	}
+	head := m.f.heads[i]
 	if head {
 		m.open(wLoop, i)
 	}
@@ -198,10 +178,10 @@ func (m *emitter) node(i int) {
 	n := &m.f.nodes[i]
 	m.begin(i)
 	if n.check {
-		m.leaveIf(n.pc, func() {
+		m.leaveUnless(n.pc, func() {
 			m.c.get(m.b)
 			m.c.i32(m.f.bound(i))
-			m.c.op(wI32LtS)
+			m.c.op(wI32GeS)
 		})
 	}
 	m.code(i)
@@ -213,15 +193,12 @@ func (m *emitter) node(i int) {
 func (m *emitter) begin(i int) {
 	m.dirty = m.f.dirty[i]
 	m.p = m.pending[i]
-	m.facts = nil
-	if m.preds[i] == 1 {
-		if known := m.ends[m.f.idom[i]]; known != nil && m.f.nodes[m.f.idom[i]].kind != kDoor {
-			m.facts = known.copy()
-		}
-	}
-	if m.facts == nil {
+	known := m.ends[m.f.idom[i]]
+	if m.preds[i] > 1 || known == nil || m.f.nodes[m.f.idom[i]].kind == kDoor {
 		m.facts = m.nothing()
+		return
 	}
+	m.facts = known.copy()
 }
 
 // flush takes the cycles spent from the budget.

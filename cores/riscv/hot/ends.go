@@ -18,9 +18,8 @@ func (m *emitter) end(i int, n *node) {
 		in := n.code[len(n.code)-1]
 		m.spill()
 		m.target(in)
-		m.c.get(m.b)
-		m.c.i32(m.p)
-		m.c.op(wI32Sub, wReturn)
+		m.left(m.p)
+		m.c.br(len(m.labels))
 	case kSwitch:
 		m.table(i, n)
 	case kLeave:
@@ -140,13 +139,14 @@ func (m *emitter) call(i int, n *node) {
 		m.c.u32(m.t.indirect)
 	}
 	m.c.set(m.b)
-	m.c.tee(m.tmp)
-	m.c.i32(int32(back))
-	m.c.op(wI32Ne)
-	m.open(wIf, -1)
+	m.c.set(m.tmp)
+	m.open(wBlock, -1)
 	m.c.get(m.tmp)
-	m.c.i32(-reserve)
-	m.c.br(m.exit(0))
+	m.c.i32(int32(back))
+	m.c.op(wI32Eq, wBrIf, 0)
+	m.c.get(m.tmp)
+	m.left(-reserve)
+	m.c.br(len(m.labels))
 	m.close()
 	m.p = -reserve
 	gone := m.t.clobbered(n)
@@ -252,31 +252,21 @@ func (m *emitter) door(n *node) {
 
 // desk goes to the node that the state names; the first is the likely one.
 func (m *emitter) desk(n *node) {
-	m.c.get(m.state)
-	m.c.i32(int32(n.succ[0].state))
-	m.c.op(wI32Eq)
-	m.brIf(n.succ[0].to)
-	m.route(m.state, n.succ[1:])
+	m.route(m.state, n.succ)
 }
 
-// route branches to the edge that the local names.
+// route branches to the edge that the local names. There are few, and a table
+// would cost wazero a block for each state.
 func (m *emitter) route(local uint32, list []edge) {
-	if len(list) == 0 {
-		m.c.op(wUnreachable)
-		return
+	for k, e := range list {
+		if k == len(list)-1 {
+			m.c.br(m.label(e.to))
+			return
+		}
+		m.c.get(local)
+		m.c.i32(int32(e.state))
+		m.c.op(wI32Eq)
+		m.brIf(e.to)
 	}
-	to := make([]int, m.f.states+1)
-	for k := range to {
-		to[k] = m.label(list[0].to)
-	}
-	for _, e := range list {
-		to[e.state] = m.label(e.to)
-	}
-	m.c.get(local)
-	m.c.op(wBrTable)
-	m.c.u32(uint32(len(to)))
-	for _, depth := range to {
-		m.c.u32(uint32(depth))
-	}
-	m.c.u32(uint32(to[0]))
+	m.c.op(wUnreachable)
 }

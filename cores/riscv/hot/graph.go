@@ -55,6 +55,7 @@ type function struct {
 	order []int // of the nodes, reverse postorder
 	rpo   []int // position in order; -1: not reached
 	idom  []int
+	heads []bool // an edge leads back here
 	merge []bool // more than one forward edge leads here, or a switch's
 
 	writes   regs   // registers that it writes itself

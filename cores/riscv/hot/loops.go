@@ -270,6 +270,7 @@ func (f *function) dominators() {
 	preds := make([][]int, len(f.nodes))
 	forward := make([]int, len(f.nodes))
 	f.merge = make([]bool, len(f.nodes))
+	f.heads = make([]bool, len(f.nodes))
 	for _, u := range f.order {
 		n := &f.nodes[u]
 		for _, e := range n.succ {
@@ -313,6 +314,7 @@ func (f *function) dominators() {
 		}
 	}
 	for i := range forward {
+		f.heads[i] = forward[i] < len(preds[i])
 		f.merge[i] = f.merge[i] || forward[i] > 1
 	}
 }

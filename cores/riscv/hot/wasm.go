@@ -11,6 +11,7 @@ const (
 	wElse        = 0x05
 	wEnd         = 0x0b
 	wBr          = 0x0c
+	wBrIf        = 0x0d
 	wBrTable     = 0x0e
 	wReturn      = 0x0f
 	wCall        = 0x10
@@ -42,6 +43,7 @@ const (
 	wI32LtU   = 0x49
 	wI32GtS   = 0x4a
 	wI32GtU   = 0x4b
+	wI32LeU   = 0x4d
 	wI32GeS   = 0x4e
 	wI32GeU   = 0x4f
 
