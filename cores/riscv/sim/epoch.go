@@ -3,7 +3,6 @@ package sim
 import (
 	"cmp"
 	"slices"
-	"sync"
 
 	"warren/cores/riscv/rv"
 )
@@ -68,8 +67,11 @@ func (m *Machine) start() {
 
 // conduct runs epochs while there is something to do.
 func (m *Machine) conduct() {
+	crew := newCrew(m.workers)
+	defer crew.end()
 	for {
 		m.mu.Lock()
+		m.crew = crew
 		more := !m.closed && m.step()
 		if m.passed != nil {
 			close(m.passed)
@@ -172,13 +174,7 @@ func (m *Machine) spread(n int, do func(*worker, int)) {
 		}
 		return
 	}
-	var next counter
-	var wg sync.WaitGroup
-	for _, w := range m.workers[1:] {
-		wg.Go(func() { next.each(n, w, do) })
-	}
-	next.each(n, m.workers[0], do)
-	wg.Wait()
+	m.crew.spread(m.workers[0], n, do)
 }
 
 // runTile runs the cores of a tile to the end of the epoch, again and again

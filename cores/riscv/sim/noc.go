@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
-	"sync"
-	"sync/atomic"
 )
 
 // An op is what goes from one tile to another: it is applied at the end of the
@@ -75,17 +73,13 @@ func (m *Machine) deliver(end uint64) {
 		return
 	}
 	parts := len(m.workers)
-	do := func(w *worker, part int) { w.deliverPart(part, end) }
+	do := func(_ *worker, part int) { m.workers[part].deliverPart(part, end) }
 	if sent < 256 {
 		for part := range parts {
 			do(m.workers[part], part)
 		}
 	} else {
-		var wg sync.WaitGroup
-		for part := range parts {
-			wg.Go(func() { do(m.workers[part], part) })
-		}
-		wg.Wait()
+		m.crew.spread(m.workers[0], parts, do)
 	}
 	for _, w := range m.workers {
 		for part := range w.out {
@@ -235,17 +229,4 @@ func (w *worker) answer(o *op, a op, bytes int) {
 	a.at = o.at + m.spec.Latency(m.spec.Hops(int(o.tile), int(c.tile)), bytes)
 	w.made = append(w.made, a)
 	w.moved++
-}
-
-// counter deals out pieces of work.
-type counter struct{ n atomic.Int64 }
-
-func (k *counter) each(n int, w *worker, do func(*worker, int)) {
-	for {
-		i := int(k.n.Add(1)) - 1
-		if i >= n {
-			return
-		}
-		do(w, i)
-	}
 }

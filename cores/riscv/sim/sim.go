@@ -89,6 +89,7 @@ type Machine struct {
 	jobs     map[*Job]struct{}
 	programs map[[32]byte]*program
 	workers  []*worker
+	crew     *crew // of the conductor that runs
 	console  broadcast
 	stuck    string // the deadlock that was reported last
 	log      recorder

@@ -1,0 +1,103 @@
+package sim
+
+import (
+	"runtime"
+	"sync/atomic"
+)
+
+// A crew is the workers beside the conductor, for as long as that runs. An epoch
+// may be shorter than it takes to wake a goroutine on another processor, so they
+// look out for the next piece of work for a while before they sleep.
+type crew struct {
+	turn  atomic.Uint32 // grows with each piece of work
+	left  atomic.Int32  // helpers that have not finished it
+	next  atomic.Int64  // of its parts
+	parts int
+	do    func(w *worker, part int) // nil: the end
+	rest  []*helper
+}
+
+// A helper is a worker's goroutine.
+type helper struct {
+	w      *worker
+	asleep atomic.Bool
+	wake   chan struct{}
+}
+
+// lookouts is how often the next piece of work is looked for before sleeping:
+// for some 20 us.
+const lookouts = 20_000
+
+func newCrew(workers []*worker) *crew {
+	k := &crew{}
+	for _, w := range workers[1:] {
+		h := &helper{w: w, wake: make(chan struct{}, 1)}
+		k.rest = append(k.rest, h)
+		go k.help(h)
+	}
+	return k
+}
+
+// spread does n parts of a piece of work, each by one of the workers.
+func (k *crew) spread(first *worker, n int, do func(*worker, int)) {
+	k.begin(n, do)
+	k.share(first)
+	for i := 0; k.left.Load() > 0; i++ {
+		if i%lookouts == lookouts-1 {
+			runtime.Gosched()
+		}
+	}
+}
+
+// begin gives the helpers a piece of work.
+func (k *crew) begin(n int, do func(*worker, int)) {
+	k.parts, k.do = n, do
+	k.next.Store(0)
+	k.left.Store(int32(len(k.rest)))
+	k.turn.Add(1)
+	for _, h := range k.rest {
+		if h.asleep.CompareAndSwap(true, false) {
+			h.wake <- struct{}{}
+		}
+	}
+}
+
+// end lets the helpers go.
+func (k *crew) end() { k.begin(0, nil) }
+
+// share does parts until there are none left.
+func (k *crew) share(w *worker) {
+	for {
+		i := int(k.next.Add(1)) - 1
+		if i >= k.parts {
+			return
+		}
+		k.do(w, i)
+	}
+}
+
+// help is a helper's life.
+func (k *crew) help(h *helper) {
+	for turn := uint32(0); ; {
+		turn = k.await(h, turn)
+		if k.do == nil {
+			return
+		}
+		k.share(h.w)
+		k.left.Add(-1)
+	}
+}
+
+// await waits for the piece of work after this turn, and returns its turn.
+func (k *crew) await(h *helper, turn uint32) uint32 {
+	for range lookouts {
+		if now := k.turn.Load(); now != turn {
+			return now
+		}
+	}
+	h.asleep.Store(true)
+	if k.turn.Load() == turn || !h.asleep.CompareAndSwap(true, false) {
+		<-h.wake
+	}
+	return k.turn.Load()
+}
