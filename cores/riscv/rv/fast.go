@@ -3,22 +3,25 @@
 package rv
 
 import (
+	"math"
 	"math/bits"
 	"unsafe"
 )
 
 // loop executes ops of a segment from the given one on, while the budget has
 // room for two more. It returns at an op that it does not do, and what is left
-// of the budget. It calls nothing, and has but three variables that live from
-// op to op, so that these stay in registers.
+// of the budget. It calls nothing but a few functions of floats, and has but
+// three variables that live from op to op, so that these stay in registers.
 //
 //go:nocheckptr
-func (h *Hart) loop(s *segment, first uint32, budget int64) (next uint32, left int64, extra uint64) {
+func (h *Hart) loop(seg *segment, first uint32, budget int64) (next uint32, left int64, extra uint64) {
 	x := &h.X
 	var w view
-	h.look(&w, s)
+	h.look(&w, seg)
 	var a, d, v uint32
 	var q unsafe.Pointer
+	var r, y, z, c, e float64
+	var s float32
 	p := unsafe.Add(w.ops, first)
 	// The budget is used up where stop is: it moves along with jumps.
 	stop := uintptr(p) + uintptr(budget-1)*unsafe.Sizeof(op{})
@@ -350,6 +353,406 @@ func (h *Hart) loop(s *segment, first uint32, budget int64) (next uint32, left i
 			}
 			w.extra += 19
 			stop -= 19 * unsafe.Sizeof(op{})
+		case uint8(FADDD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			if e != 0 && !w.inexact {
+				goto leave
+			}
+			if math.Float64bits(r)>>52&0x7ff-2 >= 0x7fd {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(r)
+		case uint8(FADDS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			s = float32(r)
+			if (e != 0 || float64(s) != r) && !w.inexact {
+				goto leave
+			}
+			if math.Float32bits(s)>>23&0xff-2 >= 0xfd {
+				goto leave
+			}
+			h.F[o.rd&31] = box(math.Float32bits(s))
+		case uint8(FSUBD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			z = -z
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			if e != 0 && !w.inexact {
+				goto leave
+			}
+			if math.Float64bits(r)>>52&0x7ff-2 >= 0x7fd {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(r)
+		case uint8(FSUBS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			z = -z
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			s = float32(r)
+			if (e != 0 || float64(s) != r) && !w.inexact {
+				goto leave
+			}
+			if math.Float32bits(s)>>23&0xff-2 >= 0xfd {
+				goto leave
+			}
+			h.F[o.rd&31] = box(math.Float32bits(s))
+		case uint8(FMULD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			r = y * z
+			if !w.inexact && !exactProduct(y, z, r) {
+				goto leave
+			}
+			if math.Float64bits(r)>>52&0x7ff-2 >= 0x7fd {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(r)
+		case uint8(FMULS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			e = 0
+			r = y * z
+			s = float32(r)
+			if (e != 0 || float64(s) != r) && !w.inexact {
+				goto leave
+			}
+			if math.Float32bits(s)>>23&0xff-2 >= 0xfd {
+				goto leave
+			}
+			h.F[o.rd&31] = box(math.Float32bits(s))
+		case uint8(FMADDD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			c = math.Float64frombits(h.F[o.imm&31])
+			r = math.FMA(y, z, c)
+			if !w.inexact && !exactSum(y, z, c) {
+				goto leave
+			}
+			if math.Float64bits(r)>>52&0x7ff-2 >= 0x7fd {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(r)
+		case uint8(FMSUBD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			c = math.Float64frombits(h.F[o.imm&31])
+			c = -c
+			r = math.FMA(y, z, c)
+			if !w.inexact && !exactSum(y, z, c) {
+				goto leave
+			}
+			if math.Float64bits(r)>>52&0x7ff-2 >= 0x7fd {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(r)
+		case uint8(FNMSUBD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			c = math.Float64frombits(h.F[o.imm&31])
+			y = -y
+			r = math.FMA(y, z, c)
+			if !w.inexact && !exactSum(y, z, c) {
+				goto leave
+			}
+			if math.Float64bits(r)>>52&0x7ff-2 >= 0x7fd {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(r)
+		case uint8(FNMADDD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			c = math.Float64frombits(h.F[o.imm&31])
+			y = -y
+			c = -c
+			r = math.FMA(y, z, c)
+			if !w.inexact && !exactSum(y, z, c) {
+				goto leave
+			}
+			if math.Float64bits(r)>>52&0x7ff-2 >= 0x7fd {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(r)
+		case uint8(FMADDS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			if h.F[o.imm&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y = y * z
+			z = float64(math.Float32frombits(uint32(h.F[o.imm&31])))
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			if e != 0 && math.Float64bits(r)<<35 == 1<<63 {
+				goto leave
+			}
+			s = float32(r)
+			if (e != 0 || float64(s) != r) && !w.inexact {
+				goto leave
+			}
+			if math.Float32bits(s)>>23&0xff-2 >= 0xfd {
+				goto leave
+			}
+			h.F[o.rd&31] = box(math.Float32bits(s))
+		case uint8(FMSUBS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			if h.F[o.imm&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y = y * z
+			z = -float64(math.Float32frombits(uint32(h.F[o.imm&31])))
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			if e != 0 && math.Float64bits(r)<<35 == 1<<63 {
+				goto leave
+			}
+			s = float32(r)
+			if (e != 0 || float64(s) != r) && !w.inexact {
+				goto leave
+			}
+			if math.Float32bits(s)>>23&0xff-2 >= 0xfd {
+				goto leave
+			}
+			h.F[o.rd&31] = box(math.Float32bits(s))
+		case uint8(FNMSUBS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			if h.F[o.imm&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y = -(y * z)
+			z = float64(math.Float32frombits(uint32(h.F[o.imm&31])))
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			if e != 0 && math.Float64bits(r)<<35 == 1<<63 {
+				goto leave
+			}
+			s = float32(r)
+			if (e != 0 || float64(s) != r) && !w.inexact {
+				goto leave
+			}
+			if math.Float32bits(s)>>23&0xff-2 >= 0xfd {
+				goto leave
+			}
+			h.F[o.rd&31] = box(math.Float32bits(s))
+		case uint8(FNMADDS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			if h.F[o.imm&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y = -(y * z)
+			z = -float64(math.Float32frombits(uint32(h.F[o.imm&31])))
+			r = y + z
+			e = r - y
+			e = (y - (r - e)) + (z - e)
+			if e != 0 && math.Float64bits(r)<<35 == 1<<63 {
+				goto leave
+			}
+			s = float32(r)
+			if (e != 0 || float64(s) != r) && !w.inexact {
+				goto leave
+			}
+			if math.Float32bits(s)>>23&0xff-2 >= 0xfd {
+				goto leave
+			}
+			h.F[o.rd&31] = box(math.Float32bits(s))
+		case uint8(FEQD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			if y != y || z != z {
+				goto leave
+			}
+			x[o.rd] = truth(y == z)
+		case uint8(FEQS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			if y != y || z != z {
+				goto leave
+			}
+			x[o.rd] = truth(y == z)
+		case uint8(FLTD):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			if y != y || z != z {
+				goto leave
+			}
+			x[o.rd] = truth(y < z)
+		case uint8(FLTS):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			if y != y || z != z {
+				goto leave
+			}
+			x[o.rd] = truth(y < z)
+		case uint8(FLED):
+			if !w.nearest {
+				goto leave
+			}
+			y, z = math.Float64frombits(h.F[o.rs1&31]), math.Float64frombits(h.F[o.rs2&31])
+			if y != y || z != z {
+				goto leave
+			}
+			x[o.rd] = truth(y <= z)
+		case uint8(FLES):
+			if !w.nearest || h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			y, z = float64(math.Float32frombits(uint32(h.F[o.rs1&31]))), float64(math.Float32frombits(uint32(h.F[o.rs2&31])))
+			if y != y || z != z {
+				goto leave
+			}
+			x[o.rd] = truth(y <= z)
+		case uint8(FSGNJD):
+			if !w.floats {
+				goto leave
+			}
+			h.F[o.rd&31] = h.F[o.rs1&31]&^(1<<63) | h.F[o.rs2&31]&(1<<63)
+		case uint8(FSGNJND):
+			if !w.floats {
+				goto leave
+			}
+			h.F[o.rd&31] = h.F[o.rs1&31]&^(1<<63) | ^h.F[o.rs2&31]&(1<<63)
+		case uint8(FSGNJS):
+			if !w.floats {
+				goto leave
+			}
+			if h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			h.F[o.rd&31] = h.F[o.rs1&31]&^(1<<31) | h.F[o.rs2&31]&(1<<31)
+		case uint8(FSGNJNS):
+			if !w.floats {
+				goto leave
+			}
+			if h.F[o.rs1&31]&h.F[o.rs2&31]>>32 != 0xffffffff {
+				goto leave
+			}
+			h.F[o.rd&31] = h.F[o.rs1&31]&^(1<<31) | ^h.F[o.rs2&31]&(1<<31)
+		case uint8(FMVWX):
+			if !w.floats {
+				goto leave
+			}
+			h.F[o.rd&31] = box(x[o.rs1])
+		case uint8(FMVXW):
+			if !w.floats {
+				goto leave
+			}
+			x[o.rd] = uint32(h.F[o.rs1&31])
+		case uint8(FCVTDW):
+			if !w.floats {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(float64(int32(x[o.rs1])))
+		case uint8(FCVTDWU):
+			if !w.floats {
+				goto leave
+			}
+			h.F[o.rd&31] = math.Float64bits(float64(x[o.rs1]))
+		case uint8(FLW):
+			if !w.floats {
+				goto leave
+			}
+			a = x[o.rs1] + uint32(o.imm)
+			d, q = a-w.rbase0, w.rmem0
+			if uint64(d)+4 > w.rlen0 {
+				d, q = a-w.rbase1, w.rmem1
+				if uint64(d)+4 > w.rlen1 {
+					goto leave
+				}
+			}
+			h.F[o.rd&31] = box(*(*uint32)(unsafe.Add(q, d)))
+		case uint8(FLD):
+			if !w.floats {
+				goto leave
+			}
+			a = x[o.rs1] + uint32(o.imm)
+			d, q = a-w.rbase0, w.rmem0
+			if uint64(d)+8 > w.rlen0 {
+				d, q = a-w.rbase1, w.rmem1
+				if uint64(d)+8 > w.rlen1 {
+					goto leave
+				}
+			}
+			h.F[o.rd&31] = *(*uint64)(unsafe.Add(q, d))
+		case uint8(FSW):
+			if !w.floats {
+				goto leave
+			}
+			a = x[o.rs1] + uint32(o.imm)
+			d, q = a-w.wbase0, w.wmem0
+			if uint64(d)+4 > w.wlen0 {
+				d, q = a-w.wbase1, w.wmem1
+				if uint64(d)+4 > w.wlen1 {
+					goto leave
+				}
+			}
+			*(*uint32)(unsafe.Add(q, d)) = uint32(h.F[o.rs2&31])
+		case uint8(FSD):
+			if !w.floats {
+				goto leave
+			}
+			a = x[o.rs1] + uint32(o.imm)
+			d, q = a-w.wbase0, w.wmem0
+			if uint64(d)+8 > w.wlen0 {
+				d, q = a-w.wbase1, w.wmem1
+				if uint64(d)+8 > w.wlen1 {
+					goto leave
+				}
+			}
+			*(*uint64)(unsafe.Add(q, d)) = h.F[o.rs2&31]
 		case firstPair + 0: // LUI>ADDI
 			v = uint32(o.imm)
 			x[o.rd] = v

@@ -80,9 +80,23 @@ func (s *segment) lower(i int, in *Inst) op {
 		if in.Op == JAL && in.Rd == 0 {
 			o.code = codeJ
 		}
-	case in.Op >= FENCE:
+	case in.Op >= FENCE && in.Op < FLW, in.RM != rne && in.RM != 7:
 		return op{}
+	case in.Op >= FLW:
+		return lowerFloat(o, in)
 	}
+	return o
+}
+
+// lowerFloat puts rs3 into the immediate, and takes the register sink off.
+func lowerFloat(o op, in *Inst) op {
+	switch in.Op {
+	case FMVXW, FEQS, FLTS, FLES, FEQD, FLTD, FLED:
+		return o
+	case FMADDS, FMSUBS, FNMSUBS, FNMADDS, FMADDD, FMSUBD, FNMSUBD, FNMADDD:
+		o.imm = int32(in.Rs3)
+	}
+	o.rd = in.Rd
 	return o
 }
 
@@ -120,6 +134,10 @@ type view struct {
 	ops, pcs, at unsafe.Pointer // of the segment
 	base, size   uint32
 	extra        uint64
+
+	// Floating point is on and its registers are dirty; and rounding is to
+	// nearest; and NX is set already.
+	floats, nearest, inexact bool
 }
 
 // look fills in a view of the hart's windows and a segment.
@@ -130,6 +148,9 @@ func (h *Hart) look(w *view, s *segment) {
 	w.wbase1, w.wlen1, w.wmem1 = h.Win[1].writable()
 	w.ops, w.pcs, w.at = unsafe.Pointer(&s.ops[0]), unsafe.Pointer(&s.pcs[0]), unsafe.Pointer(&s.at[0])
 	w.base, w.size = s.base, uint32(len(s.raw))
+	w.floats = h.CSR.Status&statusFS == 0
+	w.nearest = w.floats && h.Fcsr>>5 == rne
+	w.inexact = h.Fcsr&flagNX != 0
 }
 
 func (w *Window) readable() (base uint32, size uint64, mem unsafe.Pointer) {

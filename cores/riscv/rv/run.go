@@ -9,7 +9,7 @@ func (h *Hart) Run(budget int64) Why {
 	h.X[0] = 0
 	for budget > 0 {
 		start := h.used()
-		if s := h.Image.find(h.PC); s != nil && h.floating() {
+		if s := h.Image.find(h.PC); s != nil {
 			if h.fast(s, min(budget, longest)) {
 				budget -= int64(h.used() - start)
 				continue
