@@ -158,6 +158,28 @@ func TestInstances(t *testing.T) {
 	}
 }
 
+// TestMisfit runs harts that an instance is not made for: all alike, but not
+// in the hot tier.
+func TestMisfit(t *testing.T) {
+	for name, change := range map[string]func(h *rv.Hart){
+		"read-only": func(h *rv.Hart) { h.Win[0].RO = tortPriv },
+		"base":      func(h *rv.Hart) { h.Win[1].Base += 4096 },
+		"size":      func(h *rv.Hart) { h.Win[1].Mem = h.Win[1].Mem[:4096] },
+		"memory":    func(h *rv.Hart) { h.Win[0].Mem = append([]byte(nil), h.Win[0].Mem...) },
+		"image":     func(h *rv.Hart) { h.Image = nil },
+	} {
+		p := pair(t, engine(t), words(encS(2, 8, 10, 0), encI(0x13, 0, 10, 10, 1), encB(1, 10, 0, -8)), true)
+		if !p.inst.m.Fits(p.got) {
+			t.Error("a module does not fit the hart it was made for")
+		}
+		p.both(change)
+		p.run(t, 1000)
+		if p.inst.Cycles != 0 {
+			t.Errorf("%s: the hot tier ran", name)
+		}
+	}
+}
+
 // TestRefused gives what cannot be translated, or run.
 // TestSegments runs code of two segments, far apart.
 func TestSegments(t *testing.T) {

@@ -16,7 +16,6 @@ type emitter struct {
 	labels []int // of the blocks around what is written; -1: none
 	preds  []int // edges that lead to each node
 	kids   [][]int
-	below  []regs // registers that each node, or one that it dominates, writes
 
 	nLocals uint32
 	b, e    uint32 // budget; where to resume
@@ -84,12 +83,11 @@ func (m *emitter) wrap(params uint32) code {
 	return out
 }
 
-// leaveUnless leaves the function before the instruction at pc, for the
-// interpreter, unless the condition that cond puts on the stack holds.
-func (m *emitter) leaveUnless(pc uint32, cond func()) {
-	m.open(wBlock, -1)
+// leaveIf leaves the function before the instruction at pc, for the
+// interpreter, if the condition that cond puts on the stack holds.
+func (m *emitter) leaveIf(pc uint32, cond func()) {
 	cond()
-	m.c.op(wBrIf, 0)
+	m.open(wIf, -1)
 	m.leave(pc)
 	m.close()
 }
@@ -178,10 +176,10 @@ func (m *emitter) node(i int) {
 	n := &m.f.nodes[i]
 	m.begin(i)
 	if n.check {
-		m.leaveUnless(n.pc, func() {
+		m.leaveIf(n.pc, func() {
 			m.c.get(m.b)
 			m.c.i32(m.f.bound(i))
-			m.c.op(wI32GeS)
+			m.c.op(wI32LtS)
 		})
 	}
 	m.code(i)

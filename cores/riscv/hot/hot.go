@@ -32,6 +32,7 @@ func (e *Engine) Close() error { return e.rt.Close(context.Background()) }
 // addresses. It is immutable and may be shared.
 type Module struct {
 	engine  *Engine
+	image   *rv.Image
 	code    wazero.CompiledModule
 	wins    [2]Window
 	tables  []table
@@ -93,12 +94,11 @@ func (e *Engine) Compile(h *rv.Hart) (*Module, error) {
 	if h.Image == nil || len(h.Image.Texts()) == 0 {
 		return nil, sys.Errorf(syscall.EINVAL, "no code to translate")
 	}
-	m := &Module{engine: e}
+	m := &Module{engine: e, image: h.Image}
 	t := &translator{texts: h.Image.Texts()}
-	for k, w := range h.Win {
-		size := min(uint64(len(w.Mem)), 1<<32-uint64(w.Base), math.MaxInt32)
-		t.wins[k] = Window{w.Base, uint32(size), min(w.RO, uint32(size))}
-		t.mem[k] = w.Mem[:size]
+	for k := range h.Win {
+		t.wins[k] = window(&h.Win[k])
+		t.mem[k] = h.Win[k].Mem[:t.wins[k].Size]
 	}
 	m.wins = t.wins
 	if a, b := t.wins[0], t.wins[1]; a.Size > 0 && b.Size > 0 && (b.Base-a.Base < a.Size || a.Base-b.Base < b.Size) {
@@ -119,6 +119,17 @@ func (e *Engine) Compile(h *rv.Hart) (*Module, error) {
 	m.code = code
 	m.stats.Compile = time.Since(start)
 	return m, nil
+}
+
+// window returns what the translator knows of a window.
+func window(w *rv.Window) Window {
+	size := uint32(min(uint64(len(w.Mem)), 1<<32-uint64(w.Base), math.MaxInt32))
+	return Window{w.Base, size, min(w.RO, size)}
+}
+
+// Fits says whether the module is one for h: of its image, with its windows.
+func (m *Module) Fits(h *rv.Hart) bool {
+	return h.Image == m.image && window(&h.Win[0]) == m.wins[0] && window(&h.Win[1]) == m.wins[1]
 }
 
 // Close frees the module's code. Its instances must be closed before.
@@ -163,6 +174,7 @@ type Instance struct {
 	m     *Module
 	mod   api.Module
 	enter api.Function
+	mem   [2][]byte // the windows
 	regs  [nParams]uint64
 	poor  int   // entries that did little
 	rest  int64 // cycles that the interpreter is to do
@@ -207,7 +219,9 @@ func (m *Module) Instance(mem []byte, off0, off1 int) (*Instance, error) {
 	}
 	shift := mod.ExportedGlobal("shift").(api.MutableGlobal)
 	shift.Set(uint64(uint32(off1 - off0)))
-	return &Instance{m: m, mod: mod, enter: mod.ExportedFunction("enter")}, nil
+	i := &Instance{m: m, mod: mod, enter: mod.ExportedFunction("enter")}
+	i.mem = [2][]byte{mem, mem[off1-off0:]}
+	return i, nil
 }
 
 // Close frees the instance.
@@ -217,8 +231,23 @@ func (i *Instance) Close() error { return i.mod.Close(context.Background()) }
 // an entry.
 const walk = 200
 
-// Run does what h.Run does.
+// serves says whether the instance may run h.
+func (i *Instance) serves(h *rv.Hart) bool {
+	for k := range h.Win {
+		if w := h.Win[k].Mem; len(w) > 0 && (len(i.mem[k]) == 0 || &w[0] != &i.mem[k][0]) {
+			return false
+		}
+	}
+	return i.m.Fits(h)
+}
+
+// Run does what h.Run does, with the whole of the budget. A hart that the
+// instance is not made for, or no longer since a window has changed, is
+// interpreted.
 func (i *Instance) Run(h *rv.Hart, budget int64) rv.Why {
+	if !i.serves(h) {
+		return h.Run(budget)
+	}
 	end := h.Instret + h.Extra + uint64(max(budget, 0))
 	for {
 		left := int64(end - h.Instret - h.Extra)
@@ -245,7 +274,7 @@ func (i *Instance) Run(h *rv.Hart, budget int64) rv.Why {
 // What judge goes by.
 const (
 	poorEntry = 150   // cycles that are not worth an entry
-	goodEntry = 1000  // cycles that pay for some that were not
+	goodEntry = 400   // cycles that pay for some that were not
 	poorMany  = 64    // poor entries in a row that are too many
 	restFor   = 50000 // cycles that the interpreter then does
 )
@@ -310,8 +339,8 @@ func (i *Instance) call(h *rv.Hart, e *entry, budget int64) uint64 {
 }
 
 // stackBudget bounds the host's stack where calls may form circles: each
-// takes a toll of as many cycles as bytes of stack.
-const stackBudget = 1 << 18
+// takes a toll of about a fourth of the bytes of its frame in cycles.
+const stackBudget = 1 << 16
 
 func (t *translator) functionAt(pc uint32) *function { return t.byEntry[pc] }
 
@@ -320,7 +349,7 @@ func (t *translator) toll(f, callee *function) int32 {
 	if !f.circular || callee != nil && callee.group != f.group {
 		return 0
 	}
-	return 96 + 8*int32(bits.OnesCount32(uint32(f.writes)))
+	return 16 + int32(bits.OnesCount32(uint32(f.writes)))
 }
 
 // clobbered returns the registers that may be different behind a call.

@@ -161,7 +161,7 @@ func (m *emitter) constant(want span, pc uint32) uint32 {
 		}
 		return uint32(want.lo) - w.Base
 	}
-	m.leaveUnless(pc, func() { m.c.i32(0) })
+	m.leaveIf(pc, func() { m.c.i32(1) })
 	m.c.get(m.zero)
 	return 0
 }
@@ -183,20 +183,19 @@ func (m *emitter) prove(at fact, r uint8, s span, pc uint32) proof {
 		m.c.op(wI32Add)
 		m.c.tee(p.local)
 		m.c.i32(int32(w.Size - ro - size))
-		m.c.op(wI32LeU)
+		m.c.op(wI32GtU)
 	}
 	second := m.t.wins[1]
 	if second.Size < size || w.Size-ro < size {
-		m.leaveUnless(pc, func() { inside(w, ro) })
+		m.leaveIf(pc, func() { inside(w, ro) })
 	} else {
-		m.open(wBlock, -1)
 		inside(w, ro)
-		m.c.op(wBrIf, 0)
+		m.open(wIf, -1)
 		ro2 := uint32(0)
 		if s.write {
 			ro2 = second.RO
 		}
-		m.leaveUnless(pc, func() { inside(&second, ro2) })
+		m.leaveIf(pc, func() { inside(&second, ro2) })
 		m.c.get(p.local)
 		m.c.globalGet(gShift)
 		m.c.i32(int32(ro2 - ro))
