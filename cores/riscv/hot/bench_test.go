@@ -101,7 +101,6 @@ func BenchmarkQuantum(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.ResetTimer()
 				start = time.Now()
 				p.finish(b, func(n int64) rv.Why { return i.Run(p.hart, n) }, q)
 				count = p.hart.Instret
