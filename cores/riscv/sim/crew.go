@@ -15,6 +15,7 @@ type crew struct {
 	parts int
 	do    func(w *worker, part int) // nil: the end
 	rest  []*helper
+	looks int // how often it is looked for what comes, before sleeping
 }
 
 // A helper is a worker's goroutine.
@@ -24,12 +25,15 @@ type helper struct {
 	wake   chan struct{}
 }
 
-// lookouts is how often the next piece of work is looked for before sleeping:
-// for some 20 us.
+// lookouts is how often the next piece of work is looked for before sleeping,
+// where each worker has a processor: for some 20 us.
 const lookouts = 20_000
 
 func newCrew(workers []*worker) *crew {
-	k := &crew{}
+	k := &crew{looks: 1}
+	if len(workers) <= runtime.GOMAXPROCS(0) {
+		k.looks = lookouts // each has a processor
+	}
 	for _, w := range workers[1:] {
 		h := &helper{w: w, wake: make(chan struct{}, 1)}
 		k.rest = append(k.rest, h)
@@ -43,7 +47,7 @@ func (k *crew) spread(first *worker, n int, do func(*worker, int)) {
 	k.begin(n, do)
 	k.share(first)
 	for i := 0; k.left.Load() > 0; i++ {
-		if i%lookouts == lookouts-1 {
+		if i%k.looks == k.looks-1 {
 			runtime.Gosched()
 		}
 	}
@@ -90,7 +94,7 @@ func (k *crew) help(h *helper) {
 
 // await waits for the piece of work after this turn, and returns its turn.
 func (k *crew) await(h *helper, turn uint32) uint32 {
-	for range lookouts {
+	for range k.looks {
 		if now := k.turn.Load(); now != turn {
 			return now
 		}

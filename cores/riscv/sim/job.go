@@ -405,8 +405,6 @@ func (m *Machine) finish() {
 			continue
 		}
 		j.live--
-		m.tiles[c.tile].dirty.Store(true) // others may have waited for it
-		m.queue(c.tile)
 		switch {
 		case c.state == Faulted:
 			m.endJob(j, Exit{Signal: int(c.faultSignal()), Reason: m.faultText(c)})
@@ -414,6 +412,9 @@ func (m *Machine) finish() {
 			m.endJob(j, Exit{Code: int(c.code) & 0xff})
 		case j.live == 0:
 			m.endJob(j, Exit{Code: m.exitCode(j)})
+		default:
+			m.tiles[c.tile].dirty.Store(true) // others may have waited for it
+			m.queue(c.tile)
 		}
 	}
 }

@@ -115,6 +115,17 @@ func ended(t testing.TB, j *Job) Exit {
 	return Exit{}
 }
 
+// hash is the machine's when it has come to rest.
+func hash(t testing.TB, m *Machine) string {
+	t.Helper()
+	until(t, "at rest", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return !m.running
+	})
+	return m.Hash()
+}
+
 // until polls for what the machine brings about in its own time.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
