@@ -51,7 +51,7 @@ const (
 // Agree makes the moves, all or none, and returns when it is known which. A
 // *Refusals says who said no and why; ENXIO is a core that there is not, EINVAL
 // a move without an owner. It takes no longer than the driver's work and
-// Options.Deadline.
+// Options.Deadline (or Work).
 func (m *Machine) Agree(moves []Move) error {
 	moves = slices.Clone(moves)
 	slices.SortStableFunc(moves, func(a, b Move) int { return int(a.Core) - int(b.Core) })
@@ -112,7 +112,8 @@ func (m *Machine) order(to cores.ID, msg message) bool {
 
 // wait waits for the end, but no longer than something goes on.
 func (a *agreement) wait() {
-	timer := time.NewTimer(a.m.opt.Deadline)
+	limit := a.limit()
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
 		select {
@@ -120,7 +121,7 @@ func (a *agreement) wait() {
 			return
 		case <-timer.C:
 		}
-		if left := a.m.opt.Deadline - a.silence(); left > 0 {
+		if left := limit - a.silence(); left > 0 {
 			timer.Reset(left)
 			continue
 		}
@@ -130,11 +131,21 @@ func (a *agreement) wait() {
 	}
 }
 
+// limit is how long nothing may go on.
+func (a *agreement) limit() time.Duration {
+	for i := range a.parts {
+		if a.parts[i].works {
+			return a.m.opt.Work
+		}
+	}
+	return a.m.opt.Deadline
+}
+
 // giveUp ends an agreement that somebody does not answer to: undecided, it is
 // aborted; decided, all are told.
 func (a *agreement) giveUp() {
 	who := a.parts[a.waits.Load()].core
-	a.abort(Refusal{Core: who, Errno: syscall.ETIMEDOUT, Reason: "no answer within " + a.m.opt.Deadline.String()})
+	a.abort(Refusal{Core: who, Errno: syscall.ETIMEDOUT, Reason: "no answer within " + a.limit().String()})
 	a.m.setAlive(who, false)
 	a.announce(a.m.order)
 	a.end()

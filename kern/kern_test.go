@@ -350,6 +350,30 @@ func TestFullInbox(t *testing.T) {
 	wg.Wait()
 }
 
+// TestSlowSwitch has a core that takes longer to switch than a kernel may be
+// silent: it has its own time, and who wants the core meanwhile is refused in time.
+func TestSlowSwitch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := coretest.Fake(4)
+		m := New(d, Options{Deadline: time.Second, Work: 15 * time.Second})
+		d.FailDo(func(cores.ID, cores.Op) error {
+			time.Sleep(10 * time.Second)
+			return nil
+		})
+		switched := make(chan error)
+		go func() { switched <- m.Agree(all(Offline, Owner{}, 2, 2)) }()
+		synctest.Wait()
+		start := time.Now()
+		wantRefusal(t, m.Agree(all(Claim, web, 2, 2)), "core 2: no answer within 1s", syscall.ETIMEDOUT)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("the refusal took %v", took)
+		}
+		if err := <-switched; err != nil || m.View().Core(2).Online {
+			t.Errorf("%v; core 2 is %+v", err, m.View().Core(2))
+		}
+	})
+}
+
 // TestSlowKernel has the driver take longer than the deadline.
 func TestSlowKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,6 +24,7 @@
 package kern
 
 import (
+	"cmp"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,9 @@ type Options struct {
 	Only cores.Set
 	// Deadline is how long a kernel may be silent before it counts as a no; 0: 2 s.
 	Deadline time.Duration
+	// Work is Deadline for an agreement that has a core switched, which is as
+	// slow as the hardware; 0: Deadline, or 15 s if that is 0, too.
+	Work time.Duration
 	// Holders tells what the processes know of a core, to make or rebuild its
 	// kernel from. Kernels call it, so it must not wait for an agreement.
 	Holders func(cores.ID) (owner, prov Owner)
@@ -50,8 +54,11 @@ type Options struct {
 	Fault func(core cores.ID, phase string)
 }
 
-// defaultDeadline leaves room for a processor that is slow to go offline.
-const defaultDeadline = 2 * time.Second
+// defaultWork is more than the ten seconds that Linux waits for a processor.
+const (
+	defaultDeadline = 2 * time.Second
+	defaultWork     = 15 * time.Second
+)
 
 // A Machine is the kernels of one machine's cores.
 type Machine struct {
@@ -69,6 +76,7 @@ type Machine struct {
 
 // New makes a kernel for each of the driver's cores.
 func New(d cores.Driver, o Options) *Machine {
+	o.Work = cmp.Or(o.Work, o.Deadline, defaultWork)
 	if o.Deadline == 0 {
 		o.Deadline = defaultDeadline
 	}

@@ -2,6 +2,7 @@ package post
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -16,17 +17,29 @@ import (
 	"warren/fs/sys"
 )
 
-// dialAs connects to an address on behalf of a user. The other end of a unix
+// A dialer connects to addresses. It knows what to show a host of TLS.
+type dialer struct {
+	tls func(host string) (*tls.Config, error)
+}
+
+// dial connects to an address on behalf of a user. The other end of a unix
 // socket learns who its peer is, and may go by that alone: so that is the user.
-// Elsewhere the attach says who it is, and the server believes what it likes.
-func dialAs(ctx context.Context, addr string, u *sys.User) (net.Conn, error) {
+// At the other end of TLS everybody would be whom our certificate names, so
+// that only our own user may go there. Elsewhere the attach says who it is, and
+// the server believes what it likes.
+func (d dialer) dial(ctx context.Context, addr string, u *sys.User) (net.Conn, error) {
 	network, path, err := ninep.ParseAddr(addr)
 	if err != nil {
 		return nil, err
 	}
 	self := os.Geteuid()
+	ours := uint32(self) == u.UID && !u.None
 	switch {
-	case network != "unix", uint32(self) == u.UID && !u.None:
+	case network == "tls" && !ours:
+		return nil, sys.Errorf(syscall.EPERM, "%s: only the user whom the server runs as may act with its certificate", addr)
+	case network == "tls":
+		return ninep.Dial(ctx, addr, ninep.WithTLS(d.tls))
+	case network != "unix", ours:
 		return ninep.Dial(ctx, addr)
 	case self == 0:
 		return dialThread(ctx, addr, path, u)

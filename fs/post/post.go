@@ -6,7 +6,8 @@
 // Each user of ours has a session of his own with a server, on a connection of
 // his own: on a unix socket, which tells the server who its peer is, made with
 // the user's credentials, so that nobody gets there what he could not have got
-// without us. A session begins when it is needed, ends when it was idle for a
+// without us. A certificate says who we are, not who they are: a tls address
+// is reached by our own user only. A session begins when it is needed, ends when it was idle for a
 // while, and is begun anew when it was lost: a file is known by its names, and
 // is walked to again. What was open on a lost session fails.
 //
@@ -22,6 +23,7 @@ package post
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -47,6 +49,9 @@ type Config struct {
 	Here  func() []string // the addresses of this server
 	// Tell hears what becomes of a post: posted, connected, down, unposted.
 	Tell func(kind, name string)
+	// TLS returns what to show the host of a tls address, and whom to believe
+	// that it is the host; nil: such addresses are refused.
+	TLS func(host string) (*tls.Config, error)
 	// Dial connects to a server on behalf of a user; nil: as the package comment says.
 	Dial func(ctx context.Context, addr string, u *sys.User) (net.Conn, error)
 	// Talk says how to talk to servers, whoever the user is. Dialects: by
@@ -79,7 +84,7 @@ func NewSet(cfg Config) *Set {
 		cfg.Tell = func(string, string) {}
 	}
 	if cfg.Dial == nil {
-		cfg.Dial = dialAs
+		cfg.Dial = dialer{cfg.TLS}.dial
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -134,18 +139,21 @@ func CheckAddr(addr string) error {
 		return err
 	}
 	switch network {
-	case "unix", "tcp", "vsock":
+	case "unix", "tcp", "tls", "vsock":
 		return nil
 	}
-	return sys.Errorf(syscall.EINVAL, "%s: cannot be posted: want unix!/path, tcp!host!port or vsock!cid!port", addr)
+	return sys.Errorf(syscall.EINVAL, "%s: cannot be posted: want unix!/path, tcp!host!port, tls!host!port or vsock!cid!port", addr)
 }
 
 // Post makes a post that u owns of the service at an address; tree names one
 // of several that the server may have. Nobody is asked. To post again what is
 // posted is no error; EEXIST if the name stands for another service, ELOOP if
-// the address is our own.
+// the address is our own; EINVAL for a tls address without Config.TLS.
 func (s *Set) Post(u *sys.User, name, addr, tree string) error {
 	if err := CheckAddr(addr); err != nil {
+		return err
+	}
+	if err := s.checkTLS(addr); err != nil {
 		return err
 	}
 	for _, here := range s.cfg.Here() {
@@ -156,6 +164,21 @@ func (s *Set) Post(u *sys.User, name, addr, tree string) error {
 	added, err := s.add(u, name, addr, tree)
 	if added {
 		s.cfg.Tell("posted", name)
+	}
+	return err
+}
+
+// checkTLS refuses a tls address for which there is no certificate.
+func (s *Set) checkTLS(addr string) error {
+	network, host, err := ninep.ParseAddr(addr)
+	if err != nil || network != "tls" {
+		return err
+	}
+	if s.cfg.TLS == nil {
+		return sys.Errorf(syscall.EINVAL, "%s: this server has no certificate to show", addr)
+	}
+	if host, _, err = net.SplitHostPort(host); err == nil {
+		_, err = s.cfg.TLS(host)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package post
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -415,12 +416,12 @@ func TestNotRoot(t *testing.T) {
 		t.Skip("root is")
 	}
 	d := newDeaf(t)
-	_, err := dialAs(t.Context(), d.addr, root)
+	_, err := dialer{}.dial(t.Context(), d.addr, root)
 	if sys.Errno(err) != syscall.EPERM || !strings.Contains(err.Error(), "as itself only") {
 		t.Errorf("as root: %v", err)
 	}
 	for _, u := range []*sys.User{{UID: uint32(os.Geteuid())}, sys.Nobody()} {
-		nc, err := dialAs(t.Context(), d.addr, u)
+		nc, err := dialer{}.dial(t.Context(), d.addr, u)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -452,7 +453,7 @@ func TestSocketRights(t *testing.T) {
 func TestPeerCredentials(t *testing.T) {
 	needRoot(t)
 	d := newDeaf(t)
-	nc, err := dialAs(context.Background(), d.addr, glenda)
+	nc, err := dialer{}.dial(context.Background(), d.addr, glenda)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -570,5 +571,26 @@ func TestLoops(t *testing.T) {
 		if tt.ok && err != nil || !tt.ok && sys.Errno(err) != syscall.ELOOP {
 			t.Errorf("from %s, %s: %v", tt.from, tt.path, err)
 		}
+	}
+}
+
+// TestTLS: a tls address takes a certificate, and is for our own user only.
+func TestTLS(t *testing.T) {
+	r := newRack(t, Config{})
+	r.fails(r.set.Post(root, "far", "tls!127.0.0.1!1", ""), syscall.EINVAL, "no certificate to show")
+	config := func(host string) (*tls.Config, error) {
+		if host != "127.0.0.1" {
+			return nil, sys.Errorf(syscall.EINVAL, "no authority for %s", host)
+		}
+		return new(tls.Config), nil
+	}
+	r = newRack(t, Config{TLS: config})
+	r.fails(r.set.Post(root, "far", "tls!far.example!1", ""), syscall.EINVAL, "no authority")
+	if err := r.set.Post(root, "far", "tls!127.0.0.1!1", ""); err != nil {
+		t.Error(err)
+	}
+	for _, u := range []*sys.User{glenda, sys.Nobody()} {
+		_, err := dialer{config}.dial(t.Context(), "tls!127.0.0.1!1", u)
+		r.fails(err, syscall.EPERM, "may act with its certificate")
 	}
 }

@@ -93,9 +93,10 @@ func srvVerbs() []fs.Verb[*srvRoot] {
 	return []fs.Verb[*srvRoot]{
 		{
 			Name: "post", Args: "NAME ADDRESS [TREE]",
-			Doc: "Make srv/NAME the service at an address (unix!/path, tcp!host!port, vsock!cid!port), in any dialect of 9P; TREE names one of several trees, for servers " +
+			Doc: "Make srv/NAME the service at an address (unix!/path, tcp!host!port, tls!host!port, vsock!cid!port), in any dialect of 9P; TREE names one of several trees, for servers " +
 				"that have several. The server is asked when somebody enters, not now. To post again what is posted succeeds. This server's own address is refused; " +
-				"that of another which leads back here fails for who enters.",
+				"that of another which leads back here fails for who enters. At a tls address the server shows the certificate that WARREN_TLS_CERT, WARREN_TLS_KEY and WARREN_TLS_CA " +
+				"in its environment say, and the post is for the user whom it runs as only: to the other side everybody would be whom the certificate names.",
 			Parse: parsePost,
 			Dump:  dumpPosts,
 		},

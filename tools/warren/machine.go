@@ -125,6 +125,7 @@ func (s *server) makeMachine() error {
 	s.ninep = &ninep.Server{Users: users, Insecure: s.opt.insecure, Log: s.opt.logger, ID: rand.Text()}
 	s.posts = post.NewSet(post.Config{
 		ID: s.ninep.ID, Class: tree.ClassFar, Here: func() []string { return s.addrs }, Tell: s.tellPost, Log: s.opt.logger,
+		TLS: postTLS(),
 	})
 	s.root = tree.New(tree.Config{
 		Version: version, Kern: s.kern, Sched: scheduler, Procs: s.procs, Chans: chans.NewSet(s.kern.Events()), Posts: s.posts,

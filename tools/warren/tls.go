@@ -42,15 +42,28 @@ func flagOf(cmd *cobra.Command, i int) string {
 // clientTLS returns what dials tls addresses. The files are read when there is
 // such an address to dial.
 func clientTLS(cmd *cobra.Command) func(host string) (*tls.Config, error) {
+	return dialTLS(func(i int) string {
+		if name := flagOf(cmd, i); name != "" {
+			return name
+		}
+		return os.Getenv(tlsFlags[i].env)
+	}, noKeys("a tls address"))
+}
+
+// postTLS is clientTLS for what a server posts. Its own certificate is not one
+// that clients show, so it goes by the environment alone.
+func postTLS() func(host string) (*tls.Config, error) {
+	return dialTLS(func(i int) string { return os.Getenv(tlsFlags[i].env) },
+		sys.Errorf(syscall.EINVAL, "a tls address takes a client's certificate: %s, %s and %s in the server's environment", tlsFlags[0].env, tlsFlags[1].env, tlsFlags[2].env))
+}
+
+// dialTLS is clientTLS with the files that get says; lack is the error if it
+// does not.
+func dialTLS(get func(i int) string, lack error) func(host string) (*tls.Config, error) {
 	load := sync.OnceValues(func() (*keys.Keys, error) {
-		files := tlsFiles(func(i int) string {
-			if name := flagOf(cmd, i); name != "" {
-				return name
-			}
-			return os.Getenv(tlsFlags[i].env)
-		})
+		files := tlsFiles(get)
 		if files.Cert == "" || files.Key == "" || files.CA == "" {
-			return nil, noKeys("a tls address")
+			return nil, lack
 		}
 		return keys.Load(files, new(sys.Users), nil)
 	})

@@ -8,11 +8,13 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"warren/fs"
 	"warren/fs/ninep/client"
+	"warren/fs/sys"
 )
 
 func writeCommand() *cobra.Command {
@@ -48,7 +50,11 @@ func write(ctx context.Context, cl *client.Client, p string, words []string) err
 	} else {
 		err = copyIn(ctx, f, os.Stdin, live(path.Base(p)))
 	}
-	return errors.Join(refusal(ctx, cl, p, err), f.Close())
+	closed := f.Close()
+	if err == nil && sys.Errno(closed) == syscall.ENOTCONN {
+		return nil // what was answered is done: halt, for one, after which nobody is there
+	}
+	return errors.Join(refusal(ctx, cl, p, err), closed)
 }
 
 // live says that what is written to the file is a flow of bytes or lines, in
