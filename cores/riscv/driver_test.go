@@ -217,3 +217,54 @@ func TestSnapshotFile(t *testing.T) {
 		t.Errorf("snapshot at a relative path: %v", err)
 	}
 }
+
+// TestSRAM: programs that lie in their tile's SRAM, each role in its own place;
+// what would lie where another does is refused, with the map that says so.
+func TestSRAM(t *testing.T) {
+	program(t, "small") // skips without a compiler
+	dir := t.TempDir()
+	link := func(name, role string, flags ...string) string {
+		t.Helper()
+		out := filepath.Join(dir, name)
+		args := append([]string{"-O1", "-g", "-o", out, filepath.Join("sim", "testdata", "small.c")}, flags...)
+		line, err := cc.Command{Machine: "blackhole", SRAM: true, Role: role, Args: args}.Line(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said, err := exec.Command(line[0], line[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+		return out
+	}
+	b, t1, again := link("b", "B"), link("t1", "T1"), link("again", "B", "-O2")
+	d := openMachine(t, "blackhole")
+	defer d.Close()
+	set, err := d.Select("x=0,y=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := cores.Program{Name: "sram", Args: []string{b, "exit", "3"}, Roles: map[string][]string{"T1": {t1, "exit", "0"}}}
+	j, err := d.Launch(p, slotsOn(set...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := wait(t, j); e.Code != 3 {
+		t.Errorf("%+v", e)
+	}
+	text := string(d.AppendMap(nil, set[0]))
+	if strings.Count(text, " r 'program (core ") != 2 {
+		t.Errorf("the map has not two programs:\n%s", text)
+	}
+	spin := cores.Program{Name: "spin", Args: []string{b, "spin"}}
+	if j, err = d.Launch(spin, slotsOn(set[:2]...)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Launch(cores.Program{Name: "other", Args: []string{again, "spin"}}, slotsOn(set[2]))
+	if sys.Errno(err) != syscall.EADDRINUSE || !strings.Contains(err.Error(), "is taken by program (core 0)") {
+		t.Errorf("a program where another lies: %v", err)
+	}
+	if err := j.Kill(); err != nil {
+		t.Error(err)
+	}
+	wait(t, j)
+}

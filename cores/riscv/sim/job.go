@@ -138,6 +138,7 @@ func (m *Machine) Launch(l Launch) (*Job, error) {
 		image *Image
 	}
 	byRole := make(map[string]loaded)
+	bySum := make(map[[32]byte]*program) // one for all roles that run the same
 	list := make([]loaded, len(l.Cores))
 	for rank, id := range l.Cores {
 		role := m.spec.Role(id)
@@ -150,6 +151,10 @@ func (m *Machine) Launch(l Launch) (*Job, error) {
 			if at.p, err = m.prepare(image.ELF); err != nil {
 				return nil, err
 			}
+			if same := bySum[at.p.sum]; same != nil {
+				at.p = same
+			}
+			bySum[at.p.sum] = at.p
 			at.image = image
 			byRole[role] = at
 		}
