@@ -5,7 +5,7 @@
  *	warren cc -g -o fault.elf testdata/riscv/fault.c
  *	mkdir procs/bad
  *	echo "exec $PWD/fault.elf load" >procs/bad/ctl
- *	printf 'kind rv32\nstart\n' >procs/bad/ctl
+ *	printf 'kind mesh\nstart\n' >procs/bad/ctl
  *	cat procs/bad/wait
  *	cat cores/$(awk '{ print $2 }' procs/bad/cores)/fault
  *

@@ -5,7 +5,7 @@
  *	warren cc -O2 -o hello.elf testdata/riscv/hello.c
  *	mkdir procs/hello
  *	echo "exec $PWD/hello.elf" >procs/hello/ctl
- *	printf 'kind rv32\ncores 4\nstart\n' >procs/hello/ctl
+ *	printf 'kind mesh\ncores 4\nstart\n' >procs/hello/ctl
  *	cat procs/hello/wait procs/hello/stdout
  */
 #include <stdio.h>

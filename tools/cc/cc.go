@@ -5,9 +5,9 @@
 //
 // Stock programs lie in a core's private memory: text and constants at
 // 0x80000000, data and heap behind them, the stack at the top; so they run
-// under qemu-riscv32, too. With Command.SRAM the text lies in the SRAM of the
-// tile, as on the real machines: a place for each role, one image for all cores
-// of a role.
+// under qemu-riscv32, too. With Command.SRAM text and constants lie in the SRAM
+// of the tile, as on the real machines: a place for each role, one image for all
+// cores of a role.
 //
 // The package owns no state but files in the user's cache, whose names tell
 // their content; they are made whole before they get their names.
@@ -16,9 +16,10 @@
 //
 // The start-up code is compiled once, apart from the user's files, so that no
 // flag of the user's changes or breaks it. "-march=rv32imac_zicsr" and the like
-// choose a library for RV64 in Debian's gcc 12, so the architecture is always
-// one that has a library, and the header switches extensions on where it needs
-// them.
+// choose a library for RV64 in Debian's gcc 12, so of a core's ISA only the
+// letters are used, and the header switches extensions on where it needs them.
+// clang is not looked for: Debian has no run-time library of it for RV32, so
+// that it needs gcc's, and where that is gcc is, too.
 package cc
 
 import (
@@ -31,14 +32,15 @@ import (
 	"strings"
 	"syscall"
 
+	"warren/cores/riscv/spec"
 	"warren/fs/sys"
 )
 
 // A Command is one call of the compiler.
 type Command struct {
-	Machine string   // as serve takes it: blackhole, mesh=8x8; "" is mesh
+	Machine string   // as serve takes it: blackhole, mesh=8x8, ./my.machine; "": any mesh, and what runs on most
 	SRAM    bool     // text into the tile's SRAM
-	Role    string   // name or number of the role whose place in SRAM it gets; "": the first
+	Role    string   // of the cores that run it, by name or number; "": the machine's first
 	Args    []string // the compiler's own: flags and files
 }
 
@@ -46,11 +48,7 @@ type Command struct {
 // the machine does not have, ENOENT when a compiler or library is not
 // installed; the text says how to install it.
 func (c Command) Line(ctx context.Context) ([]string, error) {
-	m, err := machineNamed(c.Machine)
-	if err != nil {
-		return nil, err
-	}
-	begin, room, err := m.place(c.SRAM, c.Role)
+	t, err := c.target()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +60,7 @@ func (c Command) Line(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	target := []string{"-march=" + m.arch, "-mabi=" + m.abi}
+	target := []string{"-march=" + t.arch, "-mabi=" + t.abi}
 	for _, arg := range c.Args { // the user knows better
 		if strings.HasPrefix(arg, "-march=") || strings.HasPrefix(arg, "-mabi=") || strings.HasPrefix(arg, "-mcpu=") {
 			target = append(target, arg)
@@ -74,7 +72,7 @@ func (c Command) Line(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		line = slices.Concat(line, layout(lib, c, begin, room), start)
+		line = slices.Concat(line, c.layout(lib, t), start)
 	}
 	// Our headers come behind the user's, who may have some of the same names.
 	include := filepath.Join(lib, "include")
@@ -82,13 +80,13 @@ func (c Command) Line(ctx context.Context) ([]string, error) {
 }
 
 // layout returns the linker's flags.
-func layout(lib string, c Command, begin, room uint32) []string {
+func (c Command) layout(lib string, t target) []string {
 	flags := []string{
 		"-nostartfiles", "-Wl,--no-warn-rwx-segments",
-		fmt.Sprintf("-Wl,--defsym=__warren_text=%#x,--defsym=__warren_text_size=%#x", begin, room),
+		fmt.Sprintf("-Wl,--defsym=__warren_text=%#x,--defsym=__warren_text_size=%#x", t.begin, t.room),
 	}
 	if c.SRAM {
-		flags = append(flags, fmt.Sprintf("-Wl,--defsym=__warren_data=%#x", uint32(privateBase)))
+		flags = append(flags, fmt.Sprintf("-Wl,--defsym=__warren_data=%#x", uint32(spec.PrivateBase)))
 	}
 	if !slices.ContainsFunc(c.Args, func(arg string) bool { return strings.HasPrefix(arg, "-T") }) {
 		flags = append(flags, "-T"+filepath.Join(lib, "warren.ld"))

@@ -19,6 +19,9 @@ import (
 // strict are the warnings that everything of ours compiles without.
 var strict = []string{"-Wall", "-Wextra", "-Wshadow", "-Werror"}
 
+// machines are those that the tests compile for.
+func machines() []string { return []string{"", "mesh", "blackhole", "wormhole", "occamy"} }
+
 // toolchain skips a test where there is no compiler; CI has one.
 func toolchain(t *testing.T) {
 	t.Helper()
@@ -35,7 +38,19 @@ func skip(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// cached gives the test a cache of its own.
+// TestMain gives the tests a cache of their own.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "warren-cc-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_CACHE_HOME", dir)
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// cached gives a test a cache of its own, in which there is nothing.
 func cached(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -96,7 +111,6 @@ func qemu(t *testing.T, input, program string, args ...string) (stdout, stderr s
 // TestLibrary uses what start-up code and C library do together.
 func TestLibrary(t *testing.T) {
 	toolchain(t)
-	cached(t)
 	program := source(t, "lib.c", `
 #include <errno.h>
 #include <stdio.h>
@@ -144,9 +158,9 @@ destructor
 `
 	for _, m := range machines() {
 		for _, level := range []string{"-O0", "-O2", "-Os"} {
-			t.Run(m.name+level, func(t *testing.T) {
+			t.Run(m+level, func(t *testing.T) {
 				elf := filepath.Join(t.TempDir(), "lib.elf")
-				must(t, Command{Machine: m.name, Args: slices.Concat(strict, []string{level, "-o", elf, program})})
+				must(t, Command{Machine: m, Args: slices.Concat(strict, []string{level, "-o", elf, program})})
 				out, errs, status := qemu(t, "a\nb", elf, "x", "it's")
 				if out != want || errs != "to stderr\n" || status != 42 {
 					t.Errorf("status %d, stderr %q, output\n%s\nwant\n%s", status, errs, out, want)
@@ -158,7 +172,6 @@ destructor
 
 func TestAbort(t *testing.T) {
 	toolchain(t)
-	cached(t)
 	elf := filepath.Join(t.TempDir(), "a.elf")
 	must(t, Command{Args: []string{"-o", elf, source(t, "a.c", `
 #include <stdio.h>
@@ -173,7 +186,6 @@ int main(void) { printf("before"); abort(); }
 // TestCxx uses what C++ needs without a library of it.
 func TestCxx(t *testing.T) {
 	toolchain(t)
-	cached(t)
 	elf := filepath.Join(t.TempDir(), "x.elf")
 	must(t, Command{Args: slices.Concat(strict, []string{"-O1", "-o", elf, source(t, "x.cc", `
 #include <cstddef>
@@ -215,7 +227,6 @@ int main()
 // TestOwnNames: a program may have functions and variables that ours have, too.
 func TestOwnNames(t *testing.T) {
 	toolchain(t)
-	cached(t)
 	elf := filepath.Join(t.TempDir(), "n.elf")
 	must(t, Command{Args: []string{"-Wall", "-Werror", "-o", elf, source(t, "n.c", `
 #include <stdio.h>
@@ -240,7 +251,7 @@ int main(void) { printf("%d\n", my_x + kernel_main + put(1) + flush(1) + open(1)
 // TestLayout looks at where programs lie.
 func TestLayout(t *testing.T) {
 	toolchain(t)
-	cached(t)
+	own := source(t, "own.machine", ownMachine)
 	program := source(t, "p.c", "int data = 1, bss[9]; int main(void) { return data + bss[1]; }")
 	for _, c := range []struct {
 		Command
@@ -248,10 +259,12 @@ func TestLayout(t *testing.T) {
 	}{
 		{Command{}, 0x80000000, 0},
 		{Command{Machine: "mesh=8x8", SRAM: true}, 0x1000, 0x80000000},
-		{Command{Machine: "host+blackhole", SRAM: true}, 0x1000, 0x80000000},
+		{Command{Machine: "host,cores=2+blackhole,quantum=100", SRAM: true}, 0x1000, 0x80000000},
 		{Command{Machine: "blackhole", SRAM: true, Role: "T1"}, 0x31000, 0x80000000},
 		{Command{Machine: "wormhole", SRAM: true, Role: "nc"}, 0x11000, 0x80000000},
-		{Command{Machine: "occamy", SRAM: true, Role: "1"}, 0x10007000, 0x80000000},
+		{Command{Machine: "blackhole", SRAM: true, Role: "E1"}, 0x11000, 0x80000000},
+		{Command{Machine: "occamy", SRAM: true, Role: "1"}, 0x10009000, 0x80000000},
+		{Command{Machine: own, SRAM: true, Role: "b"}, 0x20002000, 0x80000000},
 	} {
 		c.Args = []string{"-O2", "-o", filepath.Join(t.TempDir(), "p.elf"), program}
 		must(t, c.Command)
@@ -278,10 +291,24 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+const ownMachine = `machine own
+grid 1 1
+network mesh
+clock 1000
+overhead 10
+hop 9
+flit 64
+kind tile
+core a*2 rv32i
+core b rv32ic_zicsr
+sram 0x20000000 16K
+private 1M
+tiles tile x=0,y=0
+`
+
 // TestTooBig: a text that would lie over another role's is refused.
 func TestTooBig(t *testing.T) {
 	toolchain(t)
-	cached(t)
 	program := source(t, "big.c", "const char big[1 << 16] = {1}; int main(int n, char **v) { (void)v; return big[n]; }")
 	out, err := build(t, Command{Machine: "blackhole", SRAM: true, Args: []string{"-o", filepath.Join(t.TempDir(), "x"), program}})
 	if err == nil || !strings.Contains(out, "do not fit where warren cc puts them") {
@@ -292,7 +319,6 @@ func TestTooBig(t *testing.T) {
 // TestStages: what does not link gets nothing to link.
 func TestStages(t *testing.T) {
 	toolchain(t)
-	cached(t)
 	program := source(t, "p.c", "#include <warren.h>\nint main(void) { return (int)warren_rank(); }\n")
 	object := filepath.Join(t.TempDir(), "p.o")
 	for _, args := range [][]string{
@@ -322,7 +348,6 @@ func TestStages(t *testing.T) {
 // TestHeader compiles the header as strictly as somebody may.
 func TestHeader(t *testing.T) {
 	toolchain(t)
-	cached(t)
 	text := "#include <warren.h>\nint main(void) { return (int)warren_rank(); }\n"
 	for name, flags := range map[string][]string{
 		"h.c":   {"-std=c99", "-pedantic", "-Wconversion", "-Wstrict-prototypes", "-Wold-style-definition"},
@@ -332,7 +357,7 @@ func TestHeader(t *testing.T) {
 	} {
 		file := source(t, name, text)
 		for _, m := range machines() {
-			must(t, Command{Machine: m.name, Args: slices.Concat(strict, flags, []string{"-O2", "-c", "-o", os.DevNull, file})})
+			must(t, Command{Machine: m, Args: slices.Concat(strict, flags, []string{"-O2", "-c", "-o", os.DevNull, file})})
 		}
 	}
 	// And for the host's own compiler.
@@ -353,16 +378,20 @@ func TestHeader(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	small := source(t, "small.machine", strings.Replace(ownMachine, "16K", "4K", 1))
 	for _, c := range []struct {
 		Command
 		want string
 	}{
-		{Command{Machine: "commodore"}, `machine "commodore": want one of mesh blackhole`},
-		{Command{Machine: "blackhole", SRAM: true, Role: "T9"}, `role "T9": blackhole has B NC T0 T1 T2`},
+		{Command{Machine: "commodore"}, `no machine "commodore": want one of blackhole`},
+		{Command{Machine: "./commodore"}, `no such file`},
+		{Command{Machine: "mesh=0x0"}, `bad machine mesh=0x0`},
+		{Command{Machine: small, SRAM: true}, `machine own: the SRAM of a tile of kind tile has no room for texts`},
+		{Command{Machine: "blackhole", SRAM: true, Role: "T9"}, `role "T9": blackhole has B NC T0 T1 T2 D E0 E1`},
 		{Command{Machine: "occamy", Role: "-1"}, `role "-1": occamy has compute dm`},
 	} {
 		_, err := c.Line(t.Context())
-		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, syscall.EINVAL) {
+		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, syscall.EINVAL) && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%+v: %v", c.Command, err)
 		}
 	}

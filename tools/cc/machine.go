@@ -1,81 +1,122 @@
 package cc
 
 import (
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"warren/cores/riscv/spec"
 	"warren/fs/sys"
 )
 
-// A machine is what the compiler must know of one.
-type machine struct {
-	name      string
-	arch, abi string
-	sram      uint32   // where a tile's SRAM begins
-	text      uint32   // bytes that a role's text has there with -l1
-	roles     []string // in the order of their texts
-}
-
-// Where texts lie. The first page of SRAM stays free: on machines whose SRAM
-// begins at 0, a null pointer is to be no function.
+// What programs are compiled for that name no machine: all shipped machines but
+// Tenstorrent's and Snitch's run it, and qemu-riscv32 does.
 const (
-	privateBase = 0x8000_0000
-	privateText = 16 << 20 // more than any machine has: the loader knows how much
-	pageSize    = 4096
+	plainArch = "rv32imac"
+	plainABI  = "ilp32"
 )
 
-// machines are those that warren ships, the default first.
-func machines() []machine {
-	tensix := []string{"B", "NC", "T0", "T1", "T2"}
-	return []machine{
-		{"mesh", "rv32imac", "ilp32", 0, 64 << 10, []string{"core"}},
-		{"blackhole", "rv32im", "ilp32", 0, 64 << 10, tensix},
-		{"wormhole", "rv32im", "ilp32", 0, 64 << 10, tensix},
-		{"occamy", "rv32imafd", "ilp32d", 0x1000_0000, 24 << 10, []string{"compute", "dm"}},
-	}
+// A target is what the compiler must know of a core.
+type target struct {
+	arch, abi string
+	begin     uint32 // where text begins
+	room      uint32 // bytes that it may have
 }
 
-// machineNamed finds a machine by a spec as serve takes it: what follows "=" or
-// "," does not matter here, nor does a host before "+".
-func machineNamed(spec string) (machine, error) {
-	all := machines()
-	if spec == "" {
-		return all[0], nil
+// Where texts lie.
+const (
+	privateText = 256 << 20 // more than any machine has: the loader knows how much
+	pageSize    = 4096
+	mostText    = 64 << 10 // of a role in SRAM
+)
+
+// target finds out what to compile for.
+func (c Command) target() (target, error) {
+	m, err := machineNamed(c.Machine)
+	if err != nil {
+		return target{}, err
 	}
-	name := spec
-	if at := strings.LastIndexByte(name, '+'); at >= 0 {
-		name = name[at+1:]
+	kind, index, err := roleNamed(m, c.Role)
+	if err != nil {
+		return target{}, err
 	}
-	if at := strings.IndexAny(name, "=,"); at >= 0 {
-		name = name[:at]
+	t := target{plainArch, plainABI, spec.PrivateBase, privateText}
+	if c.Machine != "" {
+		t.arch, t.abi = archOf(kind.Cores[index].ISA)
 	}
-	var names []string
-	for _, m := range all {
-		if m.name == name {
-			return m, nil
-		}
-		names = append(names, m.name)
+	if c.SRAM {
+		t.begin, t.room, err = textPlace(m, kind, index)
 	}
-	return machine{}, sys.Errorf(syscall.EINVAL, "machine %q: want one of %s", spec, strings.Join(names, " "))
+	return t, err
 }
 
-// place returns where a program's text begins and how much room it has: in
-// private memory, or in the SRAM of the tile, where each role has a place.
-func (m machine) place(sram bool, role string) (begin, room uint32, err error) {
-	i := 0
-	if role != "" {
-		i = slices.IndexFunc(m.roles, func(r string) bool { return strings.EqualFold(r, role) })
-		if n, err := strconv.Atoi(role); err == nil && n >= 0 && n < len(m.roles) {
-			i = n
+// machineNamed finds a machine by a spec as serve takes it: the last of those
+// that "+" joins, a shipped one or a file, without its options. A mesh may be
+// of no size here.
+func machineNamed(name string) (*spec.Machine, error) {
+	name, _, _ = strings.Cut(name[strings.LastIndexByte(name, '+')+1:], ",")
+	if strings.ContainsRune(name, '/') {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		return spec.Parse(name, text)
+	}
+	if name == "" || name == "mesh" {
+		name = "mesh=1x1"
+	}
+	return spec.Shipped(name)
+}
+
+// roleNamed returns a core of a role, by its kind of tile and its index there:
+// "" is the machine's first, a number counts the machine's roles.
+func roleNamed(m *spec.Machine, role string) (*spec.Kind, int, error) {
+	roles := m.Roles() // there is one, or Parse had refused
+	if role == "" {
+		role = roles[0]
+	}
+	if n, err := strconv.Atoi(role); err == nil && n >= 0 && n < len(roles) {
+		role = roles[n]
+	}
+	for i := range m.Kinds {
+		is := func(c spec.Core) bool { return strings.EqualFold(c.Role, role) }
+		if at := slices.IndexFunc(m.Kinds[i].Cores, is); at >= 0 {
+			return &m.Kinds[i], at, nil
 		}
 	}
+	return nil, 0, sys.Errorf(syscall.EINVAL, "role %q: %s has %s", role, m.Name, strings.Join(roles, " "))
+}
+
+// archOf returns the part of an ISA that gcc has libraries for, and the way of
+// calls that goes with it.
+func archOf(isa string) (arch, abi string) {
+	arch, _, _ = strings.Cut(isa, "_")
+	letters := strings.TrimPrefix(arch, "rv32")
 	switch {
-	case i < 0:
-		return 0, 0, sys.Errorf(syscall.EINVAL, "role %q: %s has %s", role, m.name, strings.Join(m.roles, " "))
-	case !sram:
-		return privateBase, privateText, nil
+	case strings.ContainsRune(letters, 'd'):
+		return arch, "ilp32d"
+	case strings.ContainsRune(letters, 'f'):
+		return arch, "ilp32f"
 	}
-	return m.sram + pageSize + uint32(i)*m.text, m.text, nil
+	return arch, "ilp32"
+}
+
+// textPlace returns where the text of a role lies in the SRAM of its tile. At
+// most half of the SRAM is for texts, in equal parts for the roles. The first
+// page stays free: on machines whose SRAM begins at 0, a null pointer is to be
+// no function.
+func textPlace(m *spec.Machine, k *spec.Kind, index int) (begin, room uint32, err error) {
+	var roles []string
+	for _, c := range k.Cores {
+		if !slices.Contains(roles, c.Role) {
+			roles = append(roles, c.Role)
+		}
+	}
+	room = min(mostText, k.SRAMSize/2/uint32(len(roles))) &^ (pageSize - 1)
+	if room == 0 {
+		return 0, 0, sys.Errorf(syscall.EINVAL, "machine %s: the SRAM of a tile of kind %s has no room for texts: compile without -l1", m.Name, k.Name)
+	}
+	return k.SRAMBase + pageSize + uint32(slices.Index(roles, k.Cores[index].Role))*room, room, nil
 }

@@ -6,7 +6,7 @@
  *	warren cc -O2 -o dmm.elf testdata/riscv/dmm/dmm.c
  *	mkdir procs/dmm
  *	echo "exec $PWD/dmm.elf 4 16" >procs/dmm/ctl      # 4 by 4 tiles, blocks of 16 by 16
- *	printf 'kind rv32\ncores 16\nstart\n' >procs/dmm/ctl    # on a mesh=4x4
+ *	printf 'kind mesh\ncores 16\nstart\n' >procs/dmm/ctl    # on a mesh=4x4
  *	cat procs/dmm/wait procs/dmm/stdout
  *
  * As kernels for the roles of a machine of tiles, such as blackhole, with the

@@ -5,7 +5,7 @@
  *	warren cc -O2 -o allreduce.elf testdata/riscv/noc/allreduce.c
  *	mkdir procs/sum
  *	echo "exec $PWD/allreduce.elf ring 1024" >procs/sum/ctl
- *	printf 'kind rv32\ncores 16\nstart\n' >procs/sum/ctl
+ *	printf 'kind mesh\ncores 16\nstart\n' >procs/sum/ctl
  *	cat procs/sum/wait procs/sum/stdout
  *
  * The ring moves 2 (n-1) / n of the vector over each link, in 2 (n-1) steps; the

@@ -6,7 +6,7 @@
  *	warren cc -g -o deadlock.elf testdata/riscv/noc/deadlock.c
  *	mkdir procs/stuck
  *	echo "exec $PWD/deadlock.elf" >procs/stuck/ctl
- *	printf 'kind rv32\ncores 4\nstart\n' >procs/stuck/ctl
+ *	printf 'kind mesh\ncores 4\nstart\n' >procs/stuck/ctl
  *	grep deadlock events
  */
 #include <stdio.h>

@@ -12,7 +12,7 @@
  *	warren cc -O2 -o kv.elf testdata/riscv/noc/kv.c
  *	mkdir procs/kv
  *	echo "exec $PWD/kv.elf" >procs/kv/ctl
- *	printf 'kind rv32\ncores 16\nstart\n' >procs/kv/ctl
+ *	printf 'kind mesh\ncores 16\nstart\n' >procs/kv/ctl
  *	core=$(awk 'NR == 1 { print $2 }' procs/kv/cores)
  *	echo put colour green >cores/$core/chan/0; head -n 1 cores/$core/chan/1
  *	echo get colour >cores/$core/chan/0; head -n 1 cores/$core/chan/1

@@ -6,7 +6,7 @@
  *	warren cc -O2 -o primes.elf testdata/riscv/noc/sieve.c
  *	mkdir procs/primes
  *	echo "exec $PWD/primes.elf 1000000" >procs/primes/ctl
- *	printf 'kind rv32\ncores 64\nstart\n' >procs/primes/ctl
+ *	printf 'kind mesh\ncores 64\nstart\n' >procs/primes/ctl
  *	cat procs/primes/wait procs/primes/stdout
  *
  * Prints the count. Alone, or under qemu-riscv32, it does all of the work.

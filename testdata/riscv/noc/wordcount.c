@@ -6,7 +6,7 @@
  *	warren cc -O2 -o wordcount.elf testdata/riscv/noc/wordcount.c
  *	mkdir procs/wc
  *	echo "exec $PWD/wordcount.elf" >procs/wc/ctl
- *	printf 'kind rv32\ncores 64\nstart\n' >procs/wc/ctl
+ *	printf 'kind mesh\ncores 64\nstart\n' >procs/wc/ctl
  *	cat README.md >procs/wc/stdin; echo eof >procs/wc/ctl
  *	cat procs/wc/wait procs/wc/stdout; wc <README.md
  *
