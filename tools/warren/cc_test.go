@@ -63,7 +63,7 @@ func TestCC(t *testing.T) {
 	}{
 		{"bad.c", 1, "'x' undeclared"},
 		{"-E -P bad.c", 0, "int main(void) { return x; }"},
-		{"-m c64 bad.c", 1, `warren: machine "c64": want one of`},
+		{"-m c64 bad.c", 1, `warren: no machine "c64": want one of`},
 		{"-role", 2, "warren: -role: what follows?"},
 		{"", 2, "warren: want: warren cc [-m MACHINE]"},
 		{"--version", 0, "Free Software Foundation"},
