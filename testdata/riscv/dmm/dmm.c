@@ -5,7 +5,7 @@
  *
  *	warren cc -O2 -o dmm.elf testdata/riscv/dmm/dmm.c
  *	mkdir procs/dmm
- *	echo "exec $PWD/dmm.elf 4 16" >procs/dmm/ctl      # 4 by 4 tiles, blocks of 16 by 16
+ *	echo "exec $PWD/dmm.elf 4 16" >procs/dmm/ctl    # 4 by 4 tiles, blocks of 16 by 16
  *	printf 'kind mesh\ncores 16\nstart\n' >procs/dmm/ctl    # on a mesh=4x4
  *	cat procs/dmm/wait procs/dmm/stdout
  *
@@ -16,6 +16,7 @@
  *		warren cc -m blackhole -l1 -role ${k#*:} -O2 -o ${k#*:}.elf testdata/riscv/dmm/${k%:*}.c
  *		echo "exec -on ${k#*:} $PWD/${k#*:}.elf 2 32" >>procs/dmm/ctl
  *	done
+ *	printf 'on 0-9,70-79\ncores 20\nstart\n' >procs/dmm/ctl    # the tiles 0,0 1,0 0,1 1,1
  */
 #include "dmm.h"
 
