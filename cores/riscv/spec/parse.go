@@ -175,6 +175,9 @@ func (p *parser) bytes(what, word string) (uint32, error) {
 
 // name checks a word that names something.
 func (p *parser) name(what, word, extra string) error {
+	if word == "" {
+		return p.errorf("a %s is missing (want a letter, then letters and digits, at most 32)", what)
+	}
 	for i, c := range word {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if !letter && (i == 0 || !strings.ContainsRune("0123456789"+extra, c)) || i >= 32 {

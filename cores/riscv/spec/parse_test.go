@@ -74,7 +74,7 @@ func TestParseRefuses(t *testing.T) {
 		{"core b rv32i", "core a rv32i", "x:6: role a twice (want a*COUNT for many alike)"},
 		{"core b rv32i", "core b*63 rv32i", "x:6: too many cores in a tile (at most 64)"},
 		{"core b rv32i", "core b*0 rv32i", `bad count "0"`},
-		{"core b rv32i", "core * rv32i", `x:6: bad count ""`},
+		{"core b rv32i", "core *2 rv32i", "x:6: a role is missing"},
 		{"sram 0x1000 64K", "sram 0x1000 64k", `x:7: bad size "64k" (want bytes below 4G`},
 		{"sram 0x1000 64K", "sram 0x1001 64K", "x:7: sram 0x1001 64K is not of whole pages"},
 		{"sram 0x1000 64K", "sram 0 2G", `x:7: bad size "2G" of sram (at most 1073741824 bytes)`},
