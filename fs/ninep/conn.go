@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,18 +15,21 @@ import (
 
 // A conn is one client.
 type conn struct {
-	srv *Server
-	nc  net.Conn
-	id  Identity
+	srv   *Server
+	line  line
+	nc    net.Conn // the line, if goroutines wait for it
+	sock  *socket  // the line, if a reactor does
+	id    Identity
+	ended func() // is called when the last reader has
 
 	// The reader's own.
 	in   []byte // what was read: in[got:have] is still to be carried out
 	got  int
 	have int
-	over chan struct{} // closed when the last reader has ended
+	lent bool // in is the worker's
+	dec  Decoder
 
 	turn    sync.Mutex // before mu; held by who carries out a request
-	dec     Decoder
 	fids    fidTable
 	root    *fid // never in the table: holds the server's root
 	version bool // agreed upon
@@ -53,6 +55,14 @@ type conn struct {
 	dead     bool
 }
 
+// A line is what a connection, and its gate, have to do with the transport of
+// either kind.
+type line interface {
+	Close() error                    // hangs up, which wakes who reads or writes
+	SetReadDeadline(time.Time) error // one that is over ends the reading
+	RemoteAddr() net.Addr
+}
+
 // lost is the hook of a reply whose first byte is at a position in the stream.
 type lost struct {
 	at   uint64
@@ -67,10 +77,9 @@ const (
 	keepOut    = 2 << 20   // an out buffer that is bigger is not kept
 )
 
-func newConn(s *Server, nc net.Conn, id Identity) *conn {
-	c := &conn{srv: s, nc: nc, id: id, msize: firstMsize, handling: true, over: make(chan struct{})}
+func newConn(s *Server, l line, id Identity) *conn {
+	c := &conn{srv: s, line: l, id: id, msize: firstMsize, handling: true}
 	c.change.L = &c.mu
-	c.in = make([]byte, firstIn)
 	c.fids.limit = or(s.MaxFids, defaultFids)
 	c.root = &fid{node: s.Root, qid: s.Root.Qid()}
 	c.root.next, c.root.prev = c.root, c.root
@@ -78,32 +87,44 @@ func newConn(s *Server, nc net.Conn, id Identity) *conn {
 }
 
 // serve carries out requests until the connection ends.
-func (c *conn) serve() {
-	c.run()
-	<-c.over
+func (c *conn) serve(nc net.Conn) {
+	over := make(chan struct{})
+	c.nc, c.ended = nc, func() { close(over) }
+	c.in = make([]byte, firstIn)
+	c.attend()
+	<-over
 }
 
-// run is the reader: it carries out requests until the connection ends, or
-// until it leaves with one that must wait for another machine.
-func (c *conn) run() {
+// attend is the reader, if it has a goroutine.
+func (c *conn) attend() {
+	x := &exchange{conn: c, dec: &c.dec}
+	x.run()
+}
+
+// run carries out requests until the connection ends or falls asleep, or until
+// the reader leaves with one that must wait for another machine.
+func (c *exchange) run() {
 	c.turn.Lock()
-	defer c.turn.Unlock()
-	x := &exchange{conn: c}
-	for !x.away {
+	for !c.away {
 		frame, err := c.next()
+		if err == errAsleep {
+			return // without the turn, which may be somebody else's by now
+		}
 		if err != nil {
-			c.srv.log(slog.LevelDebug, "9p: connection ended", "client", c.nc.RemoteAddr(), "err", err)
-			x.end()
-			close(c.over)
+			c.srv.log(slog.LevelDebug, "9p: connection ended", "client", c.line.RemoteAddr(), "err", err)
+			c.end()
+			c.turn.Unlock()
+			c.ended()
 			return
 		}
-		x.handle(frame)
+		c.handle(frame)
 	}
+	c.turn.Unlock()
 }
 
 // next returns the next request. Before it waits for one it writes the
 // replies; others may have the turn meanwhile.
-func (c *conn) next() ([]byte, error) {
+func (c *exchange) next() ([]byte, error) {
 	for {
 		n, err := c.buffered()
 		if err != nil {
@@ -117,6 +138,9 @@ func (c *conn) next() ([]byte, error) {
 		c.turn.Unlock()
 		if err = c.flush(1, false); err == nil {
 			err = c.fill()
+		}
+		if err == errAsleep {
+			return nil, err
 		}
 		c.turn.Lock()
 		if err != nil {
@@ -142,8 +166,23 @@ func (c *conn) buffered() (int, error) {
 	return int(n), nil
 }
 
-// fill reads more. The buffer grows with what really came, up to one message.
-func (c *conn) fill() error {
+// fill reads more.
+func (c *exchange) fill() error {
+	if c.sock != nil {
+		return c.sip()
+	}
+	c.makeRoom()
+	n, err := c.nc.Read(c.in[c.have:])
+	if n > 0 {
+		err = nil
+	}
+	c.came(n)
+	return err
+}
+
+// makeRoom sees to it that more can be read. The buffer grows with what really
+// came, up to one message.
+func (c *conn) makeRoom() {
 	if c.got > 0 {
 		c.have = copy(c.in, c.in[c.got:c.have])
 		c.got = 0
@@ -153,111 +192,14 @@ func (c *conn) fill() error {
 		copy(bigger, c.in)
 		c.in = bigger
 	}
-	n, err := c.nc.Read(c.in[c.have:])
+}
+
+// came counts what was read. The reader will write what it leads to.
+func (c *conn) came(n int) {
 	c.have += n
-	if n > 0 {
-		err = nil
-	}
 	c.mu.Lock()
 	c.handling = true
 	c.mu.Unlock()
-	return err
-}
-
-// flush writes the replies if there are limit bytes of them or more. If
-// somebody else is writing and there are too many, it waits. busy says that
-// the reader has more to do, and will flush again.
-func (c *conn) flush(limit int, busy bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.handling = busy
-	for c.writing && len(c.out) >= highWater && !c.dead {
-		c.change.Wait()
-	}
-	if len(c.out) >= limit && !c.writing {
-		c.writing = true
-		c.drain()
-	}
-	if c.dead {
-		return net.ErrClosed
-	}
-	return nil
-}
-
-// drain writes until there is nothing to write. c.mu is held, but not over
-// the system call; c.writing was set by the caller.
-func (c *conn) drain() {
-	for len(c.out) > 0 && !c.dead {
-		b := c.out
-		c.base += uint64(len(b))
-		c.out, c.spare = c.spare, nil
-		c.mu.Unlock()
-		n, err := c.transmit(b)
-		c.mu.Lock()
-		c.wrote(n)
-		if cap(b) <= keepOut {
-			c.spare = b[:0]
-		}
-		if err != nil {
-			c.dead = true
-			go c.nc.Close() // which may take a while, for TLS; it wakes the reader
-		}
-	}
-	c.writing = false
-	c.change.Broadcast()
-}
-
-// transmit hands b to the transport. A client that takes nothing for as long as
-// the server's patience is an error.
-func (c *conn) transmit(b []byte) (n int, err error) {
-	c.trace(b)
-	patience := or(c.srv.Patience, defaultPatience)
-	for n < len(b) {
-		if now := time.Now(); c.deadline.Sub(now) < patience/2 {
-			c.deadline = now.Add(patience)
-			if err := c.nc.SetWriteDeadline(c.deadline); err != nil {
-				return n, err
-			}
-		}
-		k, err := c.nc.Write(b[n:])
-		n += k
-		if err != nil && (k == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// wrote forgets the hooks of replies that the transport has taken, if only
-// in part. c.mu is held.
-func (c *conn) wrote(n int) {
-	c.sent += uint64(n)
-	i := 0
-	for i < len(c.lost) && c.lost[i].at < c.sent {
-		i++
-	}
-	if i > 0 {
-		rest := copy(c.lost, c.lost[i:])
-		clear(c.lost[rest:])
-		c.lost = c.lost[:rest]
-	}
-}
-
-// kick sees to it that what was appended is written. c.mu is held.
-func (c *conn) kick() {
-	if len(c.out) > maxUnsent && !c.dead {
-		c.dead = true
-		go c.nc.Close()
-	}
-	if c.handling || c.writing || c.dead || len(c.out) == 0 {
-		return
-	}
-	c.writing = true
-	go func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.drain()
-	}()
 }
 
 // appendError appends the dialect's error reply. c.mu is held.
@@ -287,11 +229,11 @@ func (c *exchange) end() {
 	c.mu.Lock()
 	c.dead = true
 	c.mu.Unlock()
-	c.nc.Close()
+	c.line.Close()
 	c.abort()
 	c.mu.Lock()
 	for c.writing {
-		c.change.Wait()
+		c.wait()
 	}
 	hooks := c.lost
 	c.lost = nil
@@ -299,6 +241,14 @@ func (c *exchange) end() {
 	for i := len(hooks) - 1; i >= 0; i-- { // the last first, as each goes to the head of its queue
 		hooks[i].hook()
 	}
+}
+
+// wait waits for c.change. Whoever does that cannot lead a reactor. c.mu is held.
+func (c *exchange) wait() {
+	if c.w != nil {
+		c.w.handOver(nil)
+	}
+	c.change.Wait()
 }
 
 // abort cancels all parked requests, without an answer, and clunks all fids.
@@ -316,7 +266,7 @@ func (c *exchange) abort() {
 	c.turn.Unlock() // what is away needs it to come back
 	c.mu.Lock()
 	for c.parked > 0 {
-		c.change.Wait()
+		c.wait()
 	}
 	c.mu.Unlock()
 	c.turn.Lock()
@@ -326,25 +276,5 @@ func (c *exchange) abort() {
 			_ = c.removeNode(f)
 		}
 		c.discard(f)
-	}
-}
-
-// trace logs the messages in b.
-func (c *conn) trace(b []byte) {
-	if !c.srv.tracing() {
-		return
-	}
-	c.mu.Lock()
-	dec := Decoder{Dialect: c.dialect}
-	c.mu.Unlock()
-	for len(b) >= HeaderSize {
-		n := min(int(le.Uint32(b)), len(b))
-		var m Msg
-		if err := dec.Decode(&m, b[:n]); err != nil {
-			c.srv.log(slog.LevelDebug, "9p", "client", c.nc.RemoteAddr(), "err", err)
-			return
-		}
-		c.srv.log(slog.LevelDebug, "9p", "client", c.nc.RemoteAddr(), "msg", m.String())
-		b = b[n:]
 	}
 }

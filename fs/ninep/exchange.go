@@ -16,11 +16,15 @@ import (
 // end of the connection interrupts it.
 type exchange struct {
 	*conn
+	w       *worker  // who carries it out; nil: a goroutine of the connection
+	dec     *Decoder // of who carries it out
 	m, r    Msg
 	req     *request // to be used next; of one that is away: its own
 	scratch []byte   // of directory reads
 	f       *fid     // that is kept from others while the exchange is away
 	away    bool     // another goroutine reads
+	fed     bool     // the worker has read from the socket
+	last    found    // which it did then
 }
 
 // maxAway bounds the exchanges of a connection that wait for other machines,
@@ -53,7 +57,12 @@ func (c *exchange) leave(f *fid) error {
 		c.f.alone = c.m.moves(c.f)
 		c.f.guests++
 	}
-	go c.run()
+	if c.w == nil {
+		go c.attend()
+		return nil
+	}
+	c.keep()
+	c.w.handOver(c.sock)
 	return nil
 }
 

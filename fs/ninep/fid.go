@@ -239,6 +239,6 @@ func (c *exchange) await(f *fid) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for f.calls != nil {
-		c.change.Wait()
+		c.wait()
 	}
 }

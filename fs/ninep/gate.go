@@ -23,6 +23,10 @@ type Gate struct {
 	// Handle serves a connection until it ends, and closes it.
 	Handle func(nc net.Conn, id Identity)
 	Users  *sys.Users
+	// take, if set, may serve an accepted connection without a goroutine: it
+	// returns true at once, puts its own line in the place of nc (swap), and
+	// drops that in the end.
+	take func(nc net.Conn, id Identity) bool
 	// Insecure lets a client without an identity claim one.
 	Insecure bool
 	Log      *slog.Logger // nil: silent
@@ -39,9 +43,9 @@ type Gate struct {
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
-	conns     map[net.Conn]uint32 // whose each is
-	ofUser    map[uint32]int      // how many of conns
-	unknown   []net.Conn          // the oldest first
+	conns     map[line]uint32 // whose each is
+	ofUser    map[uint32]int  // how many of conns
+	unknown   []net.Conn      // the oldest first
 	closed    bool
 	done      sync.WaitGroup
 }
@@ -160,8 +164,12 @@ func (g *Gate) enter(nc net.Conn) {
 func (g *Gate) admit(nc net.Conn, uid uint32, who func() Identity) {
 	if g.add(nc, uid) {
 		go func() {
+			id := who()
+			if g.take != nil && g.take(nc, id) {
+				return
+			}
 			defer g.drop(nc)
-			g.Handle(nc, who())
+			g.Handle(nc, id)
 		}()
 	}
 }
@@ -190,7 +198,7 @@ func (g *Gate) add(nc net.Conn, uid uint32) bool {
 		return false
 	}
 	if g.conns == nil {
-		g.conns, g.ofUser = make(map[net.Conn]uint32), make(map[uint32]int)
+		g.conns, g.ofUser = make(map[line]uint32), make(map[uint32]int)
 	}
 	g.conns[nc] = uid
 	g.ofUser[uid]++
@@ -207,11 +215,21 @@ func (g *Gate) share(uid uint32) int {
 	return max(all/2, 1)
 }
 
-func (g *Gate) drop(nc net.Conn) {
+// swap puts another line to the same client in the place of one, and reports
+// whether the gate is closed, so that the line is to be, too.
+func (g *Gate) swap(old, line line) (closed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	uid := g.conns[nc]
-	delete(g.conns, nc)
+	g.conns[line] = g.conns[old]
+	delete(g.conns, old)
+	return g.closed
+}
+
+func (g *Gate) drop(l line) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	uid := g.conns[l]
+	delete(g.conns, l)
 	if g.ofUser[uid]--; g.ofUser[uid] == 0 {
 		delete(g.ofUser, uid)
 	}

@@ -15,6 +15,7 @@ var errLater = errors.New("answered elsewhere")
 // handle carries out one request.
 func (c *exchange) handle(frame []byte) {
 	c.trace(frame)
+	c.dec.Dialect = c.dialect
 	err := c.dec.Decode(&c.m, frame)
 	if err == nil {
 		c.r.Type, c.r.Tag = c.m.Type+1, c.m.Tag
@@ -148,12 +149,12 @@ func (c *exchange) negotiate() error {
 	c.mu.Lock()
 	c.dialect, c.msize, c.numeric = d, min(c.m.Msize, or(c.srv.Msize, MaxMsize)), false
 	c.mu.Unlock()
-	c.dec.Dialect, c.version = d, ok
+	c.version = ok
 	c.r.Msize, c.r.Version = c.msize, "unknown"
 	if ok {
 		c.r.Version = d.String()
 	}
-	c.srv.log(slog.LevelDebug, "9p: version", "client", c.nc.RemoteAddr(), "asked", c.m.Version, "dialect", c.r.Version)
+	c.srv.log(slog.LevelDebug, "9p: version", "client", c.line.RemoteAddr(), "asked", c.m.Version, "dialect", c.r.Version)
 	return nil
 }
 

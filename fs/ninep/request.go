@@ -38,10 +38,10 @@ var _ fs.Sink = (*request)(nil)
 func (c *exchange) begin(f *fid, count int) *request {
 	r := c.req
 	if r == nil {
-		r = &request{c: c.conn}
+		r = new(request)
 		c.req = r
 	}
-	r.f, r.tag, r.done, r.watch = f, c.m.Tag, false, false
+	r.c, r.f, r.tag, r.done, r.watch = c.conn, f, c.m.Tag, false, false
 	c.mu.Lock()
 	r.full = c.parked >= or(c.srv.MaxCalls, defaultCalls)
 	c.mu.Unlock()
@@ -56,8 +56,9 @@ func (c *exchange) caller(f *fid) *fs.Call {
 		return &c.req.call
 	}
 	if c.req == nil {
-		c.req = &request{c: c.conn}
+		c.req = new(request)
 	}
+	c.req.c = c.conn
 	c.req.call.Init(f.user(), c.id.PID, c.req, 0, false)
 	return &c.req.call
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -37,8 +38,10 @@ type Server struct {
 	gate  Gate
 	locks lockTable
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	reactors []*reactor
+	turn     int // which of them is next
 }
 
 const (
@@ -58,7 +61,7 @@ func or[T int | uint32 | time.Duration](v, otherwise T) T {
 func (s *Server) door() *Gate {
 	s.once.Do(func() {
 		s.gate = Gate{
-			Handle: s.serveConn, Users: s.Users, Insecure: s.Insecure, Log: s.Log,
+			Handle: s.serveConn, take: s.take, Users: s.Users, Insecure: s.Insecure, Log: s.Log,
 			MaxConns: s.MaxConns, MaxUnknown: s.MaxUnknown, Proof: s.Proof,
 		}
 	})
@@ -74,20 +77,84 @@ func (s *Server) ServeConn(nc net.Conn, id Identity) { s.door().ServeConn(nc, id
 
 // Close closes the listeners and all connections and returns when everything
 // they had open is closed.
-func (s *Server) Close() { s.door().Close() }
+func (s *Server) Close() {
+	s.door().Close()
+	s.mu.Lock()
+	all := s.reactors
+	s.reactors = nil
+	s.mu.Unlock()
+	for _, r := range all {
+		r.close()
+	}
+}
 
 func (s *Server) serveConn(nc net.Conn, id Identity) {
 	c := newConn(s, nc, id)
+	s.enlist(c)
+	defer s.strike(c)
+	c.serve(nc)
+}
+
+// take has a reactor serve a connection, if it can.
+func (s *Server) take(nc net.Conn, id Identity) bool {
+	r := s.reactor()
+	if r == nil {
+		return false
+	}
+	sock, err := newSocket(r, nc)
+	if err != nil {
+		s.log(slog.LevelDebug, "9p: a goroutine for a connection", "client", nc.RemoteAddr(), "err", err)
+		return false
+	}
+	c := newConn(s, sock, id)
+	c.sock, sock.c = sock, c
+	c.ended = func() {
+		sock.release()
+		s.strike(c)
+		s.gate.drop(sock)
+	}
+	s.enlist(c)
+	nc.Close() // the socket has a descriptor of its own
+	if s.gate.swap(nc, sock) {
+		sock.Close()
+	}
+	r.rest(sock, plenty)
+	return true
+}
+
+// reactor returns the reactor whose turn it is to get a connection; nil if the
+// system has none for us. As clients of unix sockets are on this machine, half
+// of the processors are left to them.
+func (s *Server) reactor() *reactor {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.turn % max(1, runtime.GOMAXPROCS(0)/2)
+	s.turn++
+	if at < len(s.reactors) {
+		return s.reactors[at]
+	}
+	r, err := newReactor()
+	if err != nil {
+		s.log(slog.LevelWarn, "9p: epoll", "err", err)
+		return nil
+	}
+	s.reactors = append(s.reactors, r)
+	return r
+}
+
+func (s *Server) enlist(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.conns == nil {
 		s.conns = make(map[*conn]struct{})
 	}
 	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	c.serve()
+}
+
+func (s *Server) strike(c *conn) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.conns, c)
-	s.mu.Unlock()
 }
 
 // Clients returns how many connections there are.

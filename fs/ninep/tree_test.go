@@ -483,21 +483,23 @@ func socketPair(tb testing.TB) (a, b net.Conn) {
 	return ends[0], ends[1]
 }
 
-// serveTree serves a tree on one end of a socket and returns the other. When
-// the test ends, everything must be closed.
+// serveTree serves a tree on one end of a socket, as one that was accepted, and
+// returns the other. When the test ends, everything must be closed.
 func serveTree(tb testing.TB, t *tree, s *Server, id Identity) net.Conn {
 	tb.Helper()
 	ours, theirs := socketPair(tb)
 	s.Root, s.Users = t.top, new(sys.Users)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.ServeConn(ours, id)
-	}()
+	admit(s, ours, id)
 	tb.Cleanup(func() {
 		theirs.Close()
-		<-done
+		s.gate.done.Wait()
+		s.Close()
 		t.check(tb)
 	})
 	return theirs
+}
+
+// admit serves a connection as one that was accepted.
+func admit(s *Server, nc net.Conn, id Identity) {
+	s.door().admit(nc, uidOf(id), func() Identity { return id })
 }
