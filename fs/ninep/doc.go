@@ -3,14 +3,26 @@
 //
 // A Msg is any message; the table layouts is the protocol, from which
 // messages are encoded, decoded and printed. A conn is one client. Its reader
-// goroutine decodes requests and carries them out one after the other, as
-// nodes and handles do not block; what must wait is a parked request, which
-// costs no goroutine. Nodes on other machines are the exception: an exchange
-// that asks one leaves the reader's place to a new goroutine. Replies are
-// appended to the conn's out buffer. The reader writes it when it has no
-// further complete request, so that replies which are ready together go out in
-// one write; an answer that comes while the reader sleeps is written by a
-// goroutine that lives as long as there is something to write.
+// decodes requests and carries them out one after the other, as nodes and handles
+// do not block; what must wait is a parked request, which costs no goroutine.
+// Nodes on other machines are the exception: an exchange that asks one leaves the
+// reader's place to another goroutine. Replies are appended to the conn's out
+// buffer. The reader writes it when it has no further complete request, so that
+// replies which are ready together go out in one write.
+//
+// # Readers
+//
+// The reader of a unix or TCP socket that Serve accepted is a worker of a reactor,
+// for as long as there is something to be read: a connection that is idle has no
+// goroutine. Other connections, those that speak TLS, come from a virtual machine
+// or are given to ServeConn, have a goroutine that reads. An answer that comes
+// while the reader sleeps is written by a worker, or by a goroutine that lives as
+// long as there is something to write.
+//
+// Why not a goroutine each: with Go's poller a request that comes alone costs a
+// read in vain, a switch of goroutines, and on a unix socket one more wake-up
+// when the client takes the answer, as the poller waits for room to write, too.
+// A worker waits in epoll_wait(2) itself, for what can be read.
 //
 // # State
 //
@@ -21,7 +33,9 @@
 // are interrupted and over. conn.mu guards the out buffer, the parked requests,
 // and what a fid keeps about those. It is the last lock in any order, as answers
 // are given with locks of the answerer held, and it is never held over a system
-// call. The goroutine that set conn.writing is the only one that writes.
+// call, but that which wakes a reactor. The goroutine that set conn.writing is the
+// only one that writes. A reactor's own lock comes even after conn.mu, and is held
+// over nothing.
 //
 // # Flush
 //

@@ -6,7 +6,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -79,11 +78,14 @@ func playModel(tb testing.TB, d Dialect, script []byte, fault string) error {
 	tr.broken = fault
 	ours, theirs := socketPair(tb)
 	srv := &Server{Root: tr.top, Users: new(sys.Users), MaxFids: modelFids, MaxCalls: modelCalls}
-	var server sync.WaitGroup
-	server.Go(func() { srv.ServeConn(ours, Identity{User: glenda}) })
+	if d == Classic {
+		ours = lines["goroutine"](ours)
+	}
+	admit(srv, ours, Identity{User: glenda})
 	hangUp := func() {
 		theirs.Close()
-		server.Wait()
+		srv.gate.done.Wait()
+		srv.Close()
 	}
 	defer hangUp()
 	p := &play{k: newTalker(tb, twister{theirs, fault}, d), m: newModel(d, tr), tr: tr, tag: 100}

@@ -119,16 +119,12 @@ func farTalk(t *testing.T) (*talker, *farTree) {
 	tr := newFarTree()
 	srv := &Server{Root: &farNode{tr, "/"}, Users: new(sys.Users)}
 	ours, theirs := socketPair(t)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		srv.ServeConn(ours, Identity{User: glenda})
-	}()
+	admit(srv, ours, Identity{User: glenda})
 	k := newTalker(t, theirs, DotL)
 	theirs.SetDeadline(time.Now().Add(20 * time.Second))
 	t.Cleanup(func() {
 		theirs.Close()
-		<-done
+		srv.gate.done.Wait()
 		srv.Close()
 		if n, h := tr.refs.Load(), tr.opens.Load(); n != 0 || h != 0 {
 			t.Errorf("%d nodes were not released, %d handles not closed", n, h)

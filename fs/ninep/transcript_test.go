@@ -18,7 +18,9 @@ import (
 // See testdata/9p/README for the form of the files.
 func TestTranscripts(t *testing.T) {
 	for _, script := range transcripts(t) {
-		t.Run(script.name, func(t *testing.T) { replay(t, script.text) })
+		for kind, wrap := range lines {
+			t.Run(script.name+"/"+kind, func(t *testing.T) { replay(t, script.text, wrap) })
+		}
 	}
 }
 
@@ -55,14 +57,20 @@ type player struct {
 	send []byte // > lines are sent together
 }
 
-func replay(t *testing.T, script string) {
+// lines are the transports of either kind.
+var lines = map[string]func(net.Conn) net.Conn{
+	"reactor":   func(nc net.Conn) net.Conn { return nc },
+	"goroutine": func(nc net.Conn) net.Conn { return struct{ net.Conn }{nc} },
+}
+
+func replay(t *testing.T, script string, wrap func(net.Conn) net.Conn) {
 	tr := newTree()
 	id := Identity{User: glenda, PID: 42}
 	if strings.HasPrefix(script, "! nobody\n") {
 		id = Identity{}
 	}
 	srv := &Server{MaxFids: 40, MaxCalls: 8}
-	nc := serveTree(t, tr, srv, id)
+	nc := serveTreeAs(t, tr, srv, id, wrap)
 	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}

@@ -474,22 +474,36 @@ func socketPair(tb testing.TB) (a, b net.Conn) {
 	}
 	var ends [2]net.Conn
 	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "socketpair")
-		if ends[i], err = net.FileConn(f); err != nil {
-			tb.Fatal(err)
-		}
-		f.Close()
+		ends[i] = fileConn(tb, fd)
 	}
 	return ends[0], ends[1]
+}
+
+// fileConn makes a connection of a socket's descriptor.
+func fileConn(tb testing.TB, fd int) net.Conn {
+	tb.Helper()
+	f := os.NewFile(uintptr(fd), "socket")
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return nc
 }
 
 // serveTree serves a tree on one end of a socket, as one that was accepted, and
 // returns the other. When the test ends, everything must be closed.
 func serveTree(tb testing.TB, t *tree, s *Server, id Identity) net.Conn {
 	tb.Helper()
+	return serveTreeAs(tb, t, s, id, lines["reactor"])
+}
+
+// serveTreeAs is serveTree with either kind of transport.
+func serveTreeAs(tb testing.TB, t *tree, s *Server, id Identity, wrap func(net.Conn) net.Conn) net.Conn {
+	tb.Helper()
 	ours, theirs := socketPair(tb)
 	s.Root, s.Users = t.top, new(sys.Users)
-	admit(s, ours, id)
+	admit(s, wrap(ours), id)
 	tb.Cleanup(func() {
 		theirs.Close()
 		s.gate.done.Wait()
