@@ -177,7 +177,7 @@ func (p *Program) name(f *elf.File) {
 		if _, ok := p.byName[s.Name]; !ok || elf.ST_BIND(s.Info) != elf.STB_LOCAL {
 			p.byName[s.Name] = uint32(s.Value)
 		}
-		if strings.HasPrefix(s.Name, "$") || s.Section == elf.SHN_ABS || kind != elf.STT_FUNC && kind != elf.STT_OBJECT && kind != elf.STT_NOTYPE {
+		if strings.HasPrefix(s.Name, "$") || strings.HasPrefix(s.Name, ".L") || s.Section == elf.SHN_ABS || kind != elf.STT_FUNC && kind != elf.STT_OBJECT && kind != elf.STT_NOTYPE {
 			continue // marks of the assembler, and numbers of the linker
 		}
 		p.symbols = append(p.symbols, symbol{uint32(s.Value), uint32(min(s.Size, 1<<32-1)), s.Name})
@@ -201,8 +201,7 @@ func (p *Program) Name(addr uint32) string {
 	if i < 0 {
 		return ""
 	}
-	n := sort.Search(len(p.symbols), func(n int) bool { return p.symbols[n].addr > addr })
-	for n--; n >= 0 && p.symbols[n].addr >= p.Segments[i].Addr; n-- {
+	for n := p.before(addr); n >= 0 && p.symbols[n].addr >= p.Segments[i].Addr; n-- {
 		s := &p.symbols[n]
 		off := addr - s.addr
 		if s.size > 0 && off >= s.size {
@@ -214,6 +213,11 @@ func (p *Program) Name(addr uint32) string {
 		return fmt.Sprintf("%s+0x%x", s.name, off)
 	}
 	return ""
+}
+
+// before is the place of the last symbol that is not behind an address; -1: none.
+func (p *Program) before(addr uint32) int {
+	return sort.Search(len(p.symbols), func(n int) bool { return p.symbols[n].addr > addr }) - 1
 }
 
 // End returns the first address behind what a program has in the memory where
@@ -232,6 +236,11 @@ func (p *Program) Line(addr uint32) (file string, num int) {
 		i--
 	}
 	if i < 0 || p.lines[i].num == 0 {
+		return "", 0
+	}
+	// A linker that makes code shorter leaves ends of tables too far behind:
+	// what they say of the function that follows there is wrong.
+	if n := p.before(addr); n >= 0 && p.lines[i].addr < p.symbols[n].addr {
 		return "", 0
 	}
 	return p.lines[i].file, p.lines[i].num

@@ -21,6 +21,7 @@ type Debugger struct {
 	// Under Machine.mu:
 	told    func(gdb.Stop) // nil: not attached
 	running bool           // a stop is owed
+	held    map[int32]bool // cores that it has brought to rest, or let go
 	breaks  map[uint32]bool
 	watches []watch
 }
@@ -75,10 +76,11 @@ func (d *Debugger) Attach(stopped func(gdb.Stop)) error {
 			return sys.Errorf(syscall.ESRCH, "the process has ended")
 		}
 	}
-	d.told = stopped
+	d.told, d.held = stopped, make(map[int32]bool)
 	for _, id := range d.cores {
 		c := &m.cores[id]
 		c.debugging().session = d
+		d.held[id] = c.state == Running || c.state == Parked
 		m.hold(c)
 	}
 	stopped(d.found())
@@ -138,7 +140,9 @@ func (d *Debugger) Detach(kill bool) {
 		switch {
 		case kill && c.job != nil:
 			m.endJob(c.job, Exit{Signal: int(syscall.SIGKILL)})
-		default:
+		case kill:
+			m.reset(c)
+		case d.held[id]: // else its ctl had halted it, and it stays so
 			m.letGo(c)
 		}
 	}
@@ -164,6 +168,7 @@ func (d *Debugger) Resume(actions []gdb.Action) error {
 			continue
 		}
 		going++
+		d.held[id], c.debug.past = true, false
 		if a := actions[i]; a.Step {
 			c.debug.steps, c.debug.from, c.debug.to = 1, a.Start, a.End
 			c.debug.ranging = a.End > a.Start
