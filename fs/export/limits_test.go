@@ -238,6 +238,9 @@ func FuzzBytes(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if raced {
+			t.Skip("hugelgupf/p9 v0.4.1 lets Tlopen and Treaddir of one fid race; the fuzzing of the suite runs without the detector")
+		}
 		s := newStand(t, Options{Write: true})
 		s.srv.patience = time.Second
 		r := s.raw()
