@@ -29,11 +29,17 @@ type helper struct {
 // where each worker has a processor: for some 20 us.
 const lookouts = 20_000
 
-func newCrew(workers []*worker) *crew {
-	k := &crew{looks: 1}
-	if len(workers) <= runtime.GOMAXPROCS(0) {
-		k.looks = lookouts // each has a processor
+// looksFor is how often so many workers look out: not at all, nearly, if they
+// have not a processor each.
+func looksFor(workers int) int {
+	if workers <= runtime.GOMAXPROCS(0) {
+		return lookouts
 	}
+	return 1
+}
+
+func newCrew(workers []*worker, looks int) *crew {
+	k := &crew{looks: looks}
 	for _, w := range workers[1:] {
 		h := &helper{w: w, wake: make(chan struct{}, 1)}
 		k.rest = append(k.rest, h)
@@ -92,16 +98,18 @@ func (k *crew) help(h *helper) {
 	}
 }
 
-// await waits for the piece of work after this turn, and returns its turn.
+// await waits for the piece of work after this turn, and returns its turn. A
+// helper that is quick may be woken for the piece that it has done already.
 func (k *crew) await(h *helper, turn uint32) uint32 {
-	for range k.looks {
-		if now := k.turn.Load(); now != turn {
-			return now
+	for {
+		for range k.looks {
+			if now := k.turn.Load(); now != turn {
+				return now
+			}
+		}
+		h.asleep.Store(true)
+		if k.turn.Load() == turn || !h.asleep.CompareAndSwap(true, false) {
+			<-h.wake
 		}
 	}
-	h.asleep.Store(true)
-	if k.turn.Load() == turn || !h.asleep.CompareAndSwap(true, false) {
-		<-h.wake
-	}
-	return k.turn.Load()
 }

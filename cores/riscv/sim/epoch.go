@@ -67,7 +67,7 @@ func (m *Machine) start() {
 
 // conduct runs epochs while there is something to do.
 func (m *Machine) conduct() {
-	crew := newCrew(m.workers)
+	crew := newCrew(m.workers, looksFor(len(m.workers)))
 	defer crew.end()
 	for {
 		m.mu.Lock()
