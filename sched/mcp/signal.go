@@ -110,7 +110,10 @@ func (p *Proc) signal(job cores.Job, sig int, state State) error {
 	if sig != int(syscall.SIGKILL) {
 		err := job.Signal(sig)
 		if err == nil && state == Stopped && ends(syscall.Signal(sig)) {
-			return p.Cont()
+			err = p.Cont()
+			if no := sys.Errno(err); no == syscall.ESRCH || no == syscall.ENOENT {
+				return nil // the signal has ended it already
+			}
 		}
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/hugelgupf/p9/fsimpl/localfs"
 	"github.com/hugelgupf/p9/p9"
@@ -94,10 +95,22 @@ func serveGo9p(dir string) (Target, func(), error) {
 	if err != nil {
 		return Target{}, nil, err
 	}
-	srv := tree.Server()
+	srv := &oneByOne{Srv: tree.Server()}
 	t, stop, err := serveConns(dir, func(nc net.Conn) { _ = go9p.ServeReadWriter(nc, nc, srv) })
 	t.Dialect = ninep.Classic
 	return t, stop, err
+}
+
+// oneByOne makes go9p's server number its connections one after the other.
+type oneByOne struct {
+	go9p.Srv
+	mu sync.Mutex
+}
+
+func (s *oneByOne) NewConn() go9p.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Srv.NewConn()
 }
 
 // serveConns serves each connection with a goroutine. What does not end with
