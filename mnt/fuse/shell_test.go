@@ -71,7 +71,7 @@ func TestShells(t *testing.T) {
 			},
 			{"both ways on one descriptor", `exec 3<>$D/queue; echo ping >&3; read x <&3; echo $x`, "ping\n"},
 			{"many writers", `for i in 1 2 3 4 5 6 7 8 9; do echo m >$D/queue & done; for i in 1 2 3 4 5 6 7 8 9; do read x <$D/queue; echo $x; done; wait`, strings.Repeat("m\n", 9)},
-			{"one message of a block", `printf 'a\nb\n' | dd bs=4096 of=$D/queue 2>/dev/null; dd bs=4096 count=1 <$D/queue 2>/dev/null`, "a\nb\n"},
+			{"one message of a block", `printf 'a\nb\n' | dd bs=4096 iflag=fullblock of=$D/queue 2>/dev/null; dd bs=4096 count=1 <$D/queue 2>/dev/null`, "a\nb\n"},
 			{"byte by byte", `printf 'abc' >$D/queue; dd bs=1 count=3 <$D/queue 2>/dev/null`, "abc"},
 			{"clone", `id=$(cat $D/objs/clone); [ -d $D/objs/$id ] && cat $D/objs/$id/status`, "serial 1\n"},
 			{"a clone kept open", `exec 3<>$D/objs/clone; read id <&3; echo 'set mine' >&3; cat $D/objs/$id/ctl`, "set mine\n"},
