@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -59,11 +60,7 @@ func parsePart(text string) (p partSpec, err error) {
 	switch {
 	case name == "host":
 	case strings.Contains(name, "/"):
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return p, err
-		}
-		if p.sim, err = spec.Parse(name, b); err != nil {
+		if p.sim, err = readMachine(name); err != nil {
 			return p, err
 		}
 	case name == "":
@@ -82,6 +79,20 @@ func parsePart(text string) (p partSpec, err error) {
 		}
 	}
 	return p, nil
+}
+
+// readMachine reads a user's own description, which might be a file without end.
+func readMachine(name string) (*spec.Machine, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, spec.MaxText+1))
+	if err != nil {
+		return nil, err
+	}
+	return spec.Parse(name, b)
 }
 
 // set reads an option of a part.

@@ -9,9 +9,11 @@ import (
 	"warren/fs/sys"
 )
 
+// MaxText is the most bytes that a description may have.
+const MaxText = 1 << 20
+
 // Bounds of what a description may ask for.
 const (
-	maxText   = 1 << 20
 	maxSide   = 4096 // coordinates have 12 bits in a message's destination
 	maxTiles  = 1 << 20
 	maxCores  = 1 << 20
@@ -87,8 +89,8 @@ func Parse(name string, text []byte) (*Machine, error) {
 	p := &parser{file: name, seen: map[string]bool{}, m: &Machine{
 		MHz: 1000, Overhead: 10, PerHop: 9, Flit: 64,
 	}}
-	if len(text) > maxText {
-		return nil, sys.Errorf(syscall.EINVAL, "%s: %d bytes are no machine description (at most %d)", name, len(text), maxText)
+	if len(text) > MaxText {
+		return nil, sys.Errorf(syscall.EINVAL, "%s: %d bytes are no machine description (at most %d)", name, len(text), MaxText)
 	}
 	p.m.Text = string(text)
 	known := map[string]key{}
