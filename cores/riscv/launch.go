@@ -33,10 +33,10 @@ func (d *Driver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) 
 	if err := j.take(p); err != nil {
 		return nil, err
 	}
-	images := make(map[string]*sim.Image)
+	images := &images{program: p, known: make(map[string]*sim.Image)}
 	j.job, err = d.m.Launch(sim.Launch{
 		Name: p.Name, Cores: on, Write: j.write, More: j.more(),
-		Image: func(role string) (*sim.Image, error) { return d.image(p, role, images) },
+		Image: images.of,
 	})
 	if err != nil {
 		j.drop()
@@ -65,9 +65,17 @@ func (d *Driver) places(slots []cores.Slot) ([]int, error) {
 	return on, nil
 }
 
-// image is what a core of a role runs.
-func (d *Driver) image(p cores.Program, role string, known map[string]*sim.Image) (*sim.Image, error) {
-	args := p.Args
+// images are what the cores of a program run, each read once.
+type images struct {
+	program cores.Program
+
+	mu    sync.Mutex
+	known map[string]*sim.Image // by role; "": of those without a program of their own
+}
+
+// of is what a core of a role runs.
+func (i *images) of(role string) (*sim.Image, error) {
+	p, args := &i.program, i.program.Args
 	if own, ok := p.Roles[role]; ok {
 		args = own
 	}
@@ -78,14 +86,16 @@ func (d *Driver) image(p cores.Program, role string, known map[string]*sim.Image
 	if _, ok := p.Roles[role]; !ok {
 		key = ""
 	}
-	if known[key] == nil {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.known[key] == nil {
 		elf, err := readAs(p.User, p.Dir, args[0], maxELF)
 		if err != nil {
 			return nil, err
 		}
-		known[key] = &sim.Image{ELF: elf, Args: args, Env: p.Env}
+		i.known[key] = &sim.Image{ELF: elf, Args: args, Env: p.Env}
 	}
-	return known[key], nil
+	return i.known[key], nil
 }
 
 // maxELF bounds an executable, in bytes.

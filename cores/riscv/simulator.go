@@ -139,7 +139,11 @@ func (j *job) Debug() (cores.Port, error) {
 	if err := j.job.Alive(); err != nil {
 		return nil, err
 	}
-	return session{gdb.New(j.job.Debugger())}, nil
+	d, err := j.job.Debugger()
+	if err != nil {
+		return nil, err
+	}
+	return session{gdb.New(d)}, nil
 }
 
 // session is a debugger's session as a file.

@@ -23,37 +23,42 @@ func (w *worker) barrier(c *core, scope uint32) bool {
 // meetTile is the barrier of a tile: the cores of one process in it. A core is
 // parked until all are there that still run.
 func (w *worker) meetTile(c *core) bool {
-	t := &w.m.tiles[c.tile]
-	if !c.asked {
-		c.asked, c.meeting = true, t.meeting
-		t.arrived++
+	if !c.met {
+		if met, live := w.m.atTile(c); met < live {
+			return c.park(forTile)
+		}
+		list := w.m.tileCores(c.tile)
+		for i := range list {
+			if o := &list[i]; o.job == c.job && o.parkedFor(forTile) {
+				o.met = true
+			}
+		}
 	}
-	if c.meeting == t.meeting && t.arrived < w.m.toMeet(c) {
-		return c.park(forTile)
-	}
-	if c.meeting == t.meeting {
-		t.meeting++
-		t.arrived = 0
-	}
+	c.met = false
 	if !c.csr {
 		return w.ret(c, 0)
 	}
-	c.csr, c.asked = false, false
+	c.csr = false
 	c.state, c.wait = Running, noWait
 	c.hart.EndWait(0)
 	return true
 }
 
-// toMeet is how many cores of a core's process are in its tile and have not ended.
-func (m *Machine) toMeet(c *core) int {
-	n := 0
+// atTile is how many cores of a core's process in its tile are at the tile's
+// barrier, itself among them, and how many have not ended.
+func (m *Machine) atTile(c *core) (met, live int) {
 	list := m.tileCores(c.tile)
 	for i := range list {
-		if o := &list[i]; o.job == c.job && o.live() {
-			n++
+		o := &list[i]
+		if o.job != c.job || !o.live() {
+			continue
+		}
+		live++
+		if o == c || o.parkedFor(forTile) && !o.met {
+			met++
 		}
 	}
-	return n
+	return met, live
 }
 
 // live reports whether the core runs a program that has not ended.
@@ -74,31 +79,50 @@ func (m *Machine) meet() {
 				m.resume(c, 0)
 			}
 		}
+		for _, l := range j.lost {
+			if l.was.parkedFor(forBarrier) {
+				l.was.answerCall(0)
+			}
+		}
 	}
 }
 
 // resume answers the call of a parked core, between epochs. m.mu is held.
 func (m *Machine) resume(c *core, value uint32) {
-	halted := c.state == Halted
 	c.lift(m.now)
-	m.workers[0].ret(c, value)
-	if halted {
-		c.state, c.resume = Halted, Running
-	}
+	c.answerCall(value)
 	m.publish(c)
 	m.queue(c.tile)
+}
+
+// answerCall answers the call that a core is parked in, also while it is halted.
+func (c *core) answerCall(value uint32) {
+	c.hart.X[registerArg0] = value
+	c.wait, c.asked = noWait, false
+	if c.state == Halted {
+		c.resume = Running
+		return
+	}
+	c.state = Running
 }
 
 // wakeSleepers looks at the tiles of the cores whose time comes in the next epoch.
 func (m *Machine) wakeSleepers() {
 	fresh := m.gather(func(w *worker) *[]int32 { return &w.sleeps })
 	if len(fresh) > 0 {
-		m.sleepers = append(m.sleepers, fresh...)
-		slices.SortFunc(m.sleepers, func(a, b int32) int {
-			return cmp.Or(cmp.Compare(m.cores[a].until, m.cores[b].until), cmp.Compare(a, b))
-		})
+		m.addSleepers(fresh...)
 	}
 	m.dropSleepers()
+}
+
+func (m *Machine) addSleepers(fresh ...int32) {
+	for _, id := range fresh {
+		m.cores[id].listed = true
+	}
+	m.sleepers = append(m.sleepers, fresh...)
+	slices.SortFunc(m.sleepers, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(m.cores[a].until, m.cores[b].until), cmp.Compare(a, b))
+	})
 }
 
 func (m *Machine) dropSleepers() {
@@ -108,6 +132,7 @@ func (m *Machine) dropSleepers() {
 		if asleep && c.until >= m.now+m.quantum {
 			return
 		}
+		c.listed = false
 		if asleep {
 			m.tiles[c.tile].dirty.Store(true)
 			m.queue(c.tile)

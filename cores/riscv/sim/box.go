@@ -12,23 +12,26 @@ const (
 // HostRank is the sender, or the receiver, that is no core: the files of the tree.
 const HostRank = 0xffff_ffff
 
+// boxBytes is how much a channel accepts, of more than one message.
+const boxBytes = 128 << 10
+
 // A message waits in a core's box.
 type message struct {
-	src      int32 // core; -1: the host
-	gen      uint32
-	rank     uint32
-	accepted bool
-	data     []byte
+	from *account // nil: the host, or one that is gone
+	rank uint32
+	data []byte
 }
 
-// box is a channel of a core: what came in, and what goes out to the host. Past
-// boxRoom messages wait without having been accepted, so their senders run out
-// of credit: there are at most maxCredits of each.
+// box is a channel of a core: what came in, and what goes out to the host. What
+// there is no room for waits without having been accepted, so its senders run
+// out of credit: there are at most maxCredits of each.
 type box struct {
-	in   []message
-	out  [][]byte
-	open int // files of the host that write to it, ever
-	port *port
+	in       []message
+	accepted int // the first of in
+	bytes    int // in those
+	out      [][]byte
+	open     int // files of the host that write to it, ever
+	port     *port
 }
 
 // boxes are a core's, made when first used.
@@ -41,36 +44,55 @@ func (c *core) box(n uint8) *box {
 	return &c.boxes[n]
 }
 
+// room reports whether the box accepts a message of n bytes.
+func (b *box) room(n int) bool {
+	return b.accepted == 0 || b.accepted < boxRoom && b.bytes+n <= boxBytes
+}
+
+// takes reports whether the box takes a message of n bytes of the host, at once.
+func (b *box) takes(n int) bool { return b.accepted == len(b.in) && b.room(n) }
+
+// full reports whether the host must read before a message of n bytes goes out.
+func (b *box) full(n int) bool {
+	for _, msg := range b.out {
+		n += len(msg)
+	}
+	return len(b.out) > 0 && (len(b.out) >= boxRoom || n > boxBytes)
+}
+
+// accept accepts messages in order while there is room, and tells of whom.
+func (b *box) accept(from func(*account)) {
+	for b.accepted < len(b.in) && b.room(len(b.in[b.accepted].data)) {
+		msg := &b.in[b.accepted]
+		b.accepted++
+		b.bytes += len(msg.data)
+		if msg.from != nil {
+			from(msg.from)
+		}
+	}
+}
+
+// empty drops what is in a box; who waits there, waits on.
+func (b *box) empty() {
+	b.in, b.accepted, b.bytes, b.out = nil, 0, 0, nil
+}
+
 // putMessage puts a message into a core's box.
 func (w *worker) putMessage(c *core, msg message, channel uint8) {
 	b := c.box(channel)
-	if len(b.in) < boxRoom {
-		msg.accepted = true
-		w.m.accepted(&msg, w)
-	}
 	b.in = append(b.in, msg)
+	b.accept(func(a *account) { w.m.credit(a, w) })
 }
 
-func (m *Machine) accepted(msg *message, w *worker) {
-	if msg.src >= 0 {
-		m.credit(ack{msg.src, msg.gen}, w)
-	}
-}
-
-// takeMessage takes the first message out of a box: the first that had no room
-// has it now.
+// takeMessage takes the first message out of a box: those that had no room may
+// have it now.
 func (w *worker) takeMessage(c *core, b *box) message {
 	msg := b.in[0]
 	b.in[0] = message{}
 	b.in = b.in[1:]
-	if len(b.in) >= boxRoom {
-		if next := &b.in[boxRoom-1]; !next.accepted {
-			next.accepted = true
-			if next.src >= 0 {
-				w.acks = append(w.acks, ack{next.src, next.gen})
-			}
-		}
-	}
+	b.accepted--
+	b.bytes -= len(msg.data)
+	b.accept(func(a *account) { w.acks = append(w.acks, a) })
 	if len(b.in) == 0 {
 		b.in = nil
 	}

@@ -334,10 +334,10 @@ func (w *worker) sendMessage(c *core, dst, channel, addr, n uint32) bool {
 	if errno != 0 {
 		return w.fail(c, errno)
 	}
-	if c.credits.Load() >= maxCredits {
+	if c.account.credits.Load() >= maxCredits {
 		return c.park(forCredit)
 	}
-	c.credits.Add(1)
+	c.account.credits.Add(1)
 	w.send(c, op{kind: opMessage, tile: e.tile, core: e.core, channel: uint8(channel), value: uint32(c.rank), data: w.keep(b)}, int(n))
 	return w.ret(c, 0)
 }
@@ -345,7 +345,7 @@ func (w *worker) sendMessage(c *core, dst, channel, addr, n uint32) bool {
 // sendHost puts a message where the core's file chan/N is read, unless there
 // are as many as a channel holds.
 func (w *worker) sendHost(c *core, channel uint8, b []byte) bool {
-	if len(c.box(channel).out) >= boxRoom {
+	if c.box(channel).full(len(b)) {
 		return c.park(forReader)
 	}
 	c.seq++
@@ -388,7 +388,10 @@ func (w *worker) put(c *core, dst, there, here, n uint32) bool {
 	if errno != 0 {
 		return w.fail(c, errno)
 	}
-	c.pending.Add(1)
+	if c.crowded() {
+		return c.park(forRoom)
+	}
+	c.account.begin(int(n))
 	w.send(c, op{kind: opPut, tile: e.tile, core: e.core, addr: there, data: w.keep(b)}, int(n))
 	return w.ret(c, 0)
 }
@@ -404,7 +407,10 @@ func (w *worker) get(c *core, src, there, here, n uint32) bool {
 	if errno != 0 {
 		return w.fail(c, errno)
 	}
-	c.pending.Add(1)
+	if c.crowded() {
+		return c.park(forRoom)
+	}
+	c.account.begin(int(n))
 	w.send(c, op{kind: opGet, tile: e.tile, core: e.core, addr: there, back: here, value: n}, 0)
 	return w.ret(c, 0)
 }
@@ -427,7 +433,10 @@ func (w *worker) add(c *core, dst, addr, value, wait uint32) bool {
 	if errno != 0 {
 		return w.fail(c, errno)
 	}
-	c.pending.Add(1)
+	if c.crowded() {
+		return c.park(forRoom)
+	}
+	c.account.begin(0)
 	o := op{kind: opAdd, tile: e.tile, core: e.core, addr: addr, value: value}
 	if wait != 0 {
 		o.kind = opAddWait
@@ -440,8 +449,11 @@ func (w *worker) add(c *core, dst, addr, value, wait uint32) bool {
 	return c.park(forAnswer)
 }
 
+// crowded reports whether the core has to wait before it begins another transfer.
+func (c *core) crowded() bool { return c.account.flying.Load() >= maxFlying }
+
 func (w *worker) fence(c *core) bool {
-	if c.pending.Load() > 0 {
+	if c.account.pending.Load() > 0 {
 		return c.park(forFence)
 	}
 	return w.ret(c, 0)
@@ -489,7 +501,8 @@ func (w *worker) sleepFor(c *core, n uint32) bool {
 		c.asked = true
 	}
 	if c.until >= w.end && !(w.lone && c.until < w.m.now+w.m.quantum) {
-		if c.wait != forTime {
+		if !c.listed {
+			c.listed = true
 			w.sleeps = append(w.sleeps, c.id)
 			w.heard(c)
 		}
@@ -522,9 +535,13 @@ func (w *worker) multicast(c *core, from, to, there, here, n uint32) bool {
 			list = append(list, int32(t))
 		}
 	}
-	data := w.keep(b)
+	if c.crowded() {
+		return c.park(forRoom)
+	}
+	data, start := w.keep(b), c.sent
 	for _, t := range list {
-		c.pending.Add(1)
+		c.account.begin(int(n))
+		c.sent = start // they are one transfer until they part
 		w.send(c, op{kind: opPut, tile: t, core: -1, addr: there, data: data}, int(n))
 	}
 	return w.ret(c, uint32(len(list)))

@@ -3,17 +3,21 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
 	"warren/fs/sys"
 )
 
-// The bounds of a console, in records: what is kept for those who come later,
-// and how far a reader may lag behind.
+// The bounds of a console, in records and bytes: what is kept for those who come
+// later, and how far a reader may lag behind. A record is cut to pieces.
 const (
-	keepLines = 256
-	readerLag = 4096
+	keepLines   = 256
+	keepBytes   = 64 << 10
+	readerLag   = 4096
+	readerBytes = 1 << 20
+	maxPiece    = 8 << 10
 )
 
 // A broadcast sends records to all who read it. Each has a bounded queue of its
@@ -22,6 +26,7 @@ const (
 type broadcast struct {
 	mu      sync.Mutex
 	kept    [][]byte
+	bytes   int // in kept
 	readers map[*Reader]struct{}
 	closed  bool
 }
@@ -30,6 +35,7 @@ type broadcast struct {
 type Reader struct {
 	from  *broadcast
 	queue [][]byte
+	bytes int // in queue
 	lost  int
 	calls []sys.Call
 }
@@ -41,14 +47,18 @@ func (b *broadcast) emit(record []byte) {
 	if b.closed {
 		return
 	}
-	if len(b.kept) == keepLines {
-		copy(b.kept, b.kept[1:])
-		b.kept = b.kept[:keepLines-1]
+	for piece := range slices.Chunk(record, maxPiece) {
+		b.kept = append(b.kept, piece)
+		b.bytes += len(piece)
+		for r := range b.readers {
+			r.put(piece)
+		}
 	}
-	b.kept = append(b.kept, record)
-	for r := range b.readers {
-		r.put(record)
+	drop := 0
+	for ; len(b.kept)-drop > keepLines || b.bytes > keepBytes; drop++ {
+		b.bytes -= len(b.kept[drop])
 	}
+	b.kept = slices.Delete(b.kept, 0, drop)
 }
 
 func (b *broadcast) reader() *Reader {
@@ -59,7 +69,7 @@ func (b *broadcast) reader() *Reader {
 		b.readers = make(map[*Reader]struct{})
 	}
 	b.readers[r] = struct{}{}
-	r.queue = append(r.queue, b.kept...)
+	r.queue, r.bytes = append(r.queue, b.kept...), b.bytes
 	return r
 }
 
@@ -73,15 +83,18 @@ func (b *broadcast) close() {
 }
 
 func (r *Reader) put(record []byte) {
-	if len(r.queue) >= readerLag {
+	if len(r.queue) >= readerLag || r.bytes+len(record) > readerBytes {
 		r.lost++
 		return
 	}
 	if r.lost > 0 {
-		r.queue = append(r.queue, []byte("lost "+strconv.Itoa(r.lost)+"\n"))
+		lost := []byte("lost " + strconv.Itoa(r.lost) + "\n")
+		r.queue = append(r.queue, lost)
+		r.bytes += len(lost)
 		r.lost = 0
 	}
 	r.queue = append(r.queue, record)
+	r.bytes += len(record)
 	r.serve()
 }
 
@@ -104,10 +117,12 @@ func (r *Reader) deliver(call sys.Call) {
 		r.from.mu.Lock()
 		defer r.from.mu.Unlock()
 		r.queue = append([][]byte{record}, r.queue...)
+		r.bytes += len(record)
 		r.serve()
 	}
 	if call.Deliver(record, giveBack) {
 		r.queue = r.queue[1:]
+		r.bytes -= len(record)
 	}
 }
 

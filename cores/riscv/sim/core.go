@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"warren/cores/riscv/hot"
@@ -30,12 +31,13 @@ func (s State) String() string { return stateNames[s] }
 // neither hart nor boxes.
 type core struct {
 	id, tile int32
-	gen      uint32 // grows when something else is loaded: answers to what was there are dropped
-	rank     int32  // in its job; -1
+	rank     int32 // in its job; -1
 	state    State
 	resume   State  // what a halted core goes on as
 	cold     bool   // the compiled tier refused: interpret
 	asked    bool   // the call that it is parked in has sent what it had to send
+	met      bool   // all are at the barrier of the tile that it waits at
+	listed   bool   // it is in the list of sleepers
 	all      bool   // it exited for its whole job
 	csr      bool   // it waits at the tile's barrier by the CSR
 	marks    uint32 // set so far: the last ringSize are in ring
@@ -49,15 +51,14 @@ type core struct {
 	debug    *debug
 	code     int32 // exit status
 	brk      uint32
-	seq      uint32       // of its ops
-	pending  atomic.Int32 // puts, gets and adds that are not done
-	credits  atomic.Int32 // messages of it that no box has accepted
-	answer   uint32       // of an add or a host's answer, once answered
+	account  *account // nil: it has no program
+	seq      uint32   // of its ops
+	sent     uint64   // when its last op will have left the tile
+	answer   uint32   // of an add or a host's answer, once answered
 	answered bool
 	mark     uint32
 	since    uint64 // when it was parked
 	until    uint64 // when it goes on, if it sleeps
-	meeting  uint32 // the number of the barrier of the tile that it waits at
 	began    uint64 // when it was started
 	ring     *[ringSize]markRecord
 	cons     *broadcast
@@ -80,6 +81,7 @@ const (
 	forCredit
 	forWord
 	forFence
+	forRoom // transfers of it are to be done before there are more
 	forAnswer
 	forBarrier
 	forTile // the barrier of a tile
@@ -89,7 +91,7 @@ const (
 )
 
 // runnable reports whether the core has something to run now.
-func (c *core) runnable() bool { return c.state == Running && (c.job == nil || c.job.frozen == 0) }
+func (c *core) runnable() bool { return c.state == Running && (c.job == nil || !c.job.frozen) }
 
 // now is the core's own time.
 func (c *core) now() uint64 { return c.hart.Now() }
@@ -108,6 +110,19 @@ func (c *core) park(w waiting) bool {
 	}
 	c.state, c.wait = Parked, w
 	return false
+}
+
+// An account is how ops find the program of a core, also when it is moved to
+// another, and what it is owed.
+type account struct {
+	core    int32        // that has it; -1: none has it now. Changed between epochs only
+	gone    bool         // the program is no more: what comes for it is dropped
+	pending atomic.Int32 // puts, gets and adds that are not done
+	flying  atomic.Int64 // bytes of them
+	credits atomic.Int32 // messages of it that no box has accepted
+
+	mu   sync.Mutex
+	held []op // what came while no core had it
 }
 
 // drop gives up what the core holds outside of Go's memory.
@@ -133,7 +148,7 @@ type tile struct {
 	dirty   atomic.Bool // something changed that a parked core may wait for
 	changed uint64      // the latest time at which one of its cores stopped running in this epoch
 	inbox   []op        // ops that arrive later, in no order
-	arrived int         // cores that wait at its barrier
-	meeting uint32      // number of that barrier
+	life    uint32      // grows when its SRAM is cleared: what was on its way there is dropped
+	ro      uint32      // bytes at the beginning of its SRAM that refuse stores
 	shared  *shared     // circular buffers and allocations
 }

@@ -18,6 +18,9 @@ func (m *Machine) Load(ids []int, image *Image) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return errClosed()
+	}
 	for _, id := range ids {
 		if err := m.fits(int32(id), p, image); err != nil {
 			return err
@@ -26,8 +29,7 @@ func (m *Machine) Load(ids []int, image *Image) error {
 	for _, id := range ids {
 		c := &m.cores[id]
 		if !m.tileBusy(c.tile) && !m.tileLoaded(c.tile) {
-			clearMemory(m.sram(c.tile))
-			m.tiles[c.tile].shared = nil
+			m.clearSRAM(c.tile)
 		}
 		m.put(c, p)
 		c.image = image
@@ -51,12 +53,18 @@ func (m *Machine) tileLoaded(t int32) bool {
 func (m *Machine) Run(ids []int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return errClosed()
+	}
 	var ready []int32
 	for _, id := range ids {
 		switch c := &m.cores[id]; c.state {
 		case Ready:
 			ready = append(ready, c.id)
 		case Halted, Running, Parked:
+			if c.state == Halted && c.debug.attached() {
+				return sys.Errorf(syscall.EBUSY, "run: a debugger holds core %d", m.shown(int32(id)))
+			}
 		case Idle:
 			return sys.Errorf(syscall.ENXIO, "run: nothing is loaded on core %d (load FILE first)", m.shown(int32(id)))
 		default:
@@ -68,8 +76,9 @@ func (m *Machine) Run(ids []int) error {
 	}
 	for _, id := range ids {
 		c := &m.cores[id]
-		if c.state == Halted && !c.debug.attached() {
-			c.debug.past = c.debug.rv.Breaks[c.hart.PC]
+		if c.state == Halted {
+			d := c.debugging()
+			d.past = d.rv.Breaks[c.hart.PC]
 			m.letGo(c)
 		}
 	}
@@ -78,7 +87,7 @@ func (m *Machine) Run(ids []int) error {
 
 // startOn starts loaded cores as one process without files. m.mu is held.
 func (m *Machine) startOn(ids []int32) {
-	j := &Job{m: m, name: "core/" + strconv.Itoa(int(ids[0])), cores: ids, live: len(ids), eof: true, done: make(chan struct{})}
+	j := &Job{m: m, name: "core/" + strconv.Itoa(m.shown(ids[0])), cores: ids, live: len(ids), eof: true, done: make(chan struct{})}
 	m.jobs[j] = struct{}{}
 	for rank, id := range ids {
 		c := &m.cores[id]
@@ -141,6 +150,11 @@ func (m *Machine) Break(ids []int, where string) error {
 		at[i] = addr
 	}
 	for i, id := range ids {
+		if d := m.cores[id].debug; d != nil && len(d.ctl) >= maxBreaks && d.ctl[at[i]] == "" {
+			return sys.Errorf(syscall.ENOSPC, "break: core %d has %d breakpoints (break none removes them)", m.shown(int32(id)), maxBreaks)
+		}
+	}
+	for i, id := range ids {
 		c := &m.cores[id]
 		d := c.debugging()
 		if d.ctl == nil {
@@ -151,6 +165,9 @@ func (m *Machine) Break(ids []int, where string) error {
 	}
 	return nil
 }
+
+// maxBreaks bounds the breakpoints of a core's ctl.
+const maxBreaks = 1024
 
 // NoBreaks removes all breakpoints of cores.
 func (m *Machine) NoBreaks(ids []int) {
@@ -201,8 +218,7 @@ func (m *Machine) Reset(ids []int) error {
 		}
 		m.reset(c)
 		if !m.tileBusy(c.tile) && !m.tileLoaded(c.tile) {
-			clearMemory(m.sram(c.tile))
-			m.tiles[c.tile].shared = nil
+			m.clearSRAM(c.tile)
 		}
 	}
 	return nil
@@ -273,7 +289,7 @@ func (m *Machine) windows(c *core) []rv.Window {
 		return c.hart.Win[:]
 	}
 	private, _ := m.private(c)
-	return []rv.Window{{Base: PrivateBase, Mem: private}, {Base: m.sramBase(c.tile), RO: m.protected(c.tile), Mem: m.sram(c.tile)}}
+	return []rv.Window{{Base: PrivateBase, Mem: private}, {Base: m.sramBase(c.tile), RO: m.tiles[c.tile].ro, Mem: m.sram(c.tile)}}
 }
 
 func (m *Machine) noMemory(id int, addr uint32) error {
@@ -297,7 +313,7 @@ func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
 			return sys.Errorf(syscall.EPERM, "core %d: 0x%x is text or a constant, up to 0x%x, and is not written (load another program)", m.shown(c.id), addr, w.Base+w.RO-1)
 		}
 		copy(w.Mem[off:], p)
-		if c.live() {
+		if m.tileBusy(c.tile) { // another core of the tile may wait for the word
 			m.tiles[c.tile].dirty.Store(true)
 			m.wake(c.tile)
 		}

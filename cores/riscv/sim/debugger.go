@@ -36,15 +36,18 @@ func (m *Machine) Debugger(id int) *Debugger {
 	return &Debugger{m: m, cores: []int32{int32(id)}, breaks: make(map[uint32]bool)}
 }
 
-// Debugger returns a debugger of all the job's cores.
-func (j *Job) Debugger() *Debugger {
+// Debugger returns a debugger of all the job's cores; ESRCH if it has none.
+func (j *Job) Debugger() (*Debugger, error) {
 	j.m.mu.Lock()
 	defer j.m.mu.Unlock()
 	var list []int32
 	for c := range j.all() {
 		list = append(list, c.id)
 	}
-	return &Debugger{m: j.m, cores: list, job: j, breaks: make(map[uint32]bool)}
+	if len(list) == 0 {
+		return nil, sys.Errorf(syscall.ESRCH, "%s has no cores", j.name)
+	}
+	return &Debugger{m: j.m, cores: list, job: j, breaks: make(map[uint32]bool)}, nil
 }
 
 // Threads lists the cores that have a program.
@@ -136,6 +139,7 @@ func (d *Debugger) Detach(kill bool) {
 			continue
 		}
 		c.debug.session = nil
+		c.debug.steps, c.debug.ranging = 0, false
 		m.setBreaks(c)
 		switch {
 		case kill && c.job != nil:
@@ -176,9 +180,10 @@ func (d *Debugger) Resume(actions []gdb.Action) error {
 				c.debug.steps = 0
 			}
 		}
-		steps, ranging := c.debug.steps, c.debug.ranging
+		// One of the ctl where it stands has been told; gdb steps over its own.
+		_, own := c.debug.ctl[c.hart.PC]
+		c.debug.past = own && !d.breaks[c.hart.PC]
 		m.letGo(c)
-		c.debug.steps, c.debug.ranging = steps, ranging
 	}
 	if going == 0 {
 		return sys.Errorf(syscall.ESRCH, "no thread can go on")
@@ -246,14 +251,13 @@ func (m *Machine) halted(c *core) {
 	s.stop(stop)
 }
 
-// tellDebuggers tells those of a job that it has ended. m.mu is held.
-func (m *Machine) tellDebuggers(j *Job) {
-	for c := range j.all() {
-		d := c.debug
-		if d == nil || d.session == nil || !d.session.running || !d.session.over() {
-			continue
-		}
-		d.session.stop(d.session.overStop())
+// tellDebugger tells a core's debugger if nothing of what it debugs runs any more. m.mu is held.
+func (m *Machine) tellDebugger(c *core) {
+	if !c.debug.attached() {
+		return
+	}
+	if s := c.debug.session; s.running && s.over() {
+		s.stop(s.overStop())
 	}
 }
 

@@ -14,9 +14,9 @@ type worker struct {
 	num    int
 	end    uint64 // of the epoch; a lone core may move it
 	lone   bool
-	out    [][]op  // per part
-	wakes  []int32 // tiles that were made dirty by the worker in the delivery phase
-	acks   []ack   // cores whose messages were taken out of a full box
+	out    [][]op     // per part
+	wakes  []int32    // tiles that were made dirty by the worker in the delivery phase
+	acks   []*account // whose messages were accepted when others were taken out
 	says   []saying
 	ended  []int32   // cores that stopped for good, or for a debugger
 	meets  []int32   // cores that came to their job's barrier
@@ -187,7 +187,7 @@ func (w *worker) runTile(t *tile) {
 		again = false
 		for i := range list {
 			c := &list[i]
-			if c.state == Parked && (c.job == nil || c.job.frozen == 0) {
+			if c.state == Parked && (c.job == nil || !c.job.frozen) {
 				w.retry(c, t.changed)
 			}
 			if c.runnable() && c.now() < w.end {
@@ -227,7 +227,11 @@ func (w *worker) runCore(c *core) {
 			return
 		}
 		before := c.hart.Instret
-		switch w.execute(c, int64(w.end-now)) {
+		why := w.execute(c, int64(w.end-now))
+		if c.prog.tohost != 0 && why != rv.Fault && (why != rv.Budget || c.now() >= w.end) && w.lookAtHost(c) {
+			return
+		}
+		switch why {
 		case rv.Budget:
 		case rv.Call:
 			w.call(c)

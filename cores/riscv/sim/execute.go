@@ -28,9 +28,6 @@ func (w *worker) execute(c *core, budget int64) rv.Why {
 	before := h.Instret
 	why := w.runTier(c, budget)
 	p.heat.Add(int64(h.Instret - before))
-	if p.tohost != 0 && why != rv.Fault {
-		w.lookAtHost(c)
-	}
 	return why
 }
 
@@ -103,16 +100,20 @@ func (m *Machine) module(c *core) *hot.Module {
 	return module
 }
 
-// lookAtHost ends a program that says so by its symbol tohost, as test programs do.
-func (w *worker) lookAtHost(c *core) {
+// lookAtHost ends a program that says so by its symbol tohost, as test programs
+// do, and reports whether it did.
+func (w *worker) lookAtHost(c *core) bool {
 	b, _ := w.m.at(c, c.prog.tohost, 4)
 	if b == nil {
-		return
+		return false
 	}
-	if v := binary.LittleEndian.Uint32(b); v&1 != 0 {
-		putWord(b, 0)
-		w.exit(c, int32(v>>1), true)
+	v := binary.LittleEndian.Uint32(b)
+	if v&1 == 0 {
+		return false
 	}
+	putWord(b, 0)
+	w.exit(c, int32(v>>1), true)
+	return true
 }
 
 // fault ends a core whose program did what it may not, unless the program

@@ -45,7 +45,7 @@ type Job struct {
 	image   func(role string) (*Image, error)
 	live    int // cores that have not ended
 	arrived int // at the barrier
-	frozen  int
+	frozen  bool
 	failed  syscall.Errno // why output cannot be written any more
 	input   []byte
 	eof     bool
@@ -53,6 +53,10 @@ type Job struct {
 	asking  bool    // more was called
 	askers  []int32 // cores that wait for input
 	ended   bool
+	told    string // the deadlock that was told last
+	// What came from the file while a record was replayed.
+	later    []byte
+	laterEOF bool
 }
 
 // An Exit is how a job ended.
@@ -164,15 +168,21 @@ func (m *Machine) Launch(l Launch) (*Job, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return nil, sys.Errorf(syscall.ESHUTDOWN, "the machine is going down")
+		return nil, errClosed()
+	}
+	for i, id := range l.Cores {
+		if slices.Contains(l.Cores[:i], id) {
+			return nil, sys.Errorf(syscall.EINVAL, "core %d is named twice", m.shown(int32(id)))
+		}
 	}
 	for rank := range list {
 		if err := m.fits(int32(l.Cores[rank]), list[rank].p, list[rank].image); err != nil {
 			return nil, err
 		}
 	}
-	if l.Held {
-		j.frozen = 1
+	j.frozen = l.Held
+	for _, id := range j.cores {
+		m.reset(&m.cores[id])
 	}
 	m.clearTiles(j)
 	for rank := range list {
@@ -231,7 +241,7 @@ func inRange(addr, n, base, size uint32) bool {
 	return off+uint64(n) <= uint64(size)
 }
 
-// clearTiles makes the SRAM zero of the tiles that no other job uses. m.mu is held.
+// clearTiles makes the SRAM zero of the tiles that nothing else uses. m.mu is held.
 func (m *Machine) clearTiles(j *Job) {
 	last := int32(-1)
 	for _, id := range slices.Sorted(slices.Values(j.cores)) {
@@ -240,12 +250,18 @@ func (m *Machine) clearTiles(j *Job) {
 			continue
 		}
 		last = t
-		if !m.tileBusy(t) {
-			clearMemory(m.sram(t))
-			m.tiles[t].shared = nil
+		if !m.tileBusy(t) && !m.tileLoaded(t) {
+			m.clearSRAM(t)
 		}
-		m.tiles[t].arrived = 0
 	}
+}
+
+// clearSRAM makes the SRAM of a tile what it was at first. m.mu is held.
+func (m *Machine) clearSRAM(t int32) {
+	clearMemory(m.sram(t))
+	tl := &m.tiles[t]
+	tl.shared, tl.ro = nil, 0
+	tl.life++
 }
 
 // tileBusy reports whether a job that has not ended has a core in the tile.
@@ -291,7 +307,8 @@ func (m *Machine) put(c *core, p *program) {
 			m.protect(c.tile, end)
 		}
 	}
-	h.Win[1].RO = m.protected(c.tile)
+	h.Win[1].RO = m.tiles[c.tile].ro
+	c.account = &account{core: c.id}
 	c.state, c.resume = Ready, Ready
 	h.PC = p.exe.Entry
 	h.X[2] = PrivateBase + uint32(len(private))
@@ -310,14 +327,20 @@ func (m *Machine) reset(c *core) {
 		clearMemory(private)
 	}
 	c.hart, c.prog, c.job, c.rank = nil, nil, nil, -1
-	c.gen++
-	c.state, c.wait, c.asked, c.csr, c.answered = Idle, noWait, false, false, false
+	if c.account != nil {
+		c.account.gone = true
+		c.account = nil
+	}
+	if c.listed {
+		m.sleepers = slices.DeleteFunc(m.sleepers, func(id int32) bool { return id == c.id })
+	}
+	c.state, c.resume, c.wait, c.asked, c.met, c.csr, c.answered = Idle, Idle, noWait, false, false, false, false
+	c.listed, c.cold = false, false
 	c.code, c.all, c.mark, c.marks, c.ring, c.image = 0, false, 0, 0, nil, nil
 	if c.debug != nil {
 		c.debug = &debug{session: c.debug.session}
+		m.setBreaks(c)
 	}
-	c.pending.Store(0)
-	c.credits.Store(0)
 	m.emptyBoxes(c)
 	m.publish(c)
 	m.retired[c.id].Store(0)
@@ -399,7 +422,8 @@ func putWord(b []byte, v uint32) {
 // finish takes note of the cores that have ended, and ends the jobs that have
 // none left, or that one of them ended as a whole.
 func (m *Machine) finish() {
-	for _, id := range m.gather(func(w *worker) *[]int32 { return &w.ended }) {
+	list := m.gather(func(w *worker) *[]int32 { return &w.ended })
+	for _, id := range list {
 		c := &m.cores[id]
 		j := c.job
 		if c.state == Halted {
@@ -420,7 +444,11 @@ func (m *Machine) finish() {
 		default:
 			m.tiles[c.tile].dirty.Store(true) // others may have waited for it
 			m.queue(c.tile)
+			m.tellDebugger(c)
 		}
+	}
+	if len(list) > 0 {
+		m.tellWaiters()
 	}
 }
 
@@ -444,6 +472,7 @@ func (m *Machine) endJob(j *Job, e Exit) {
 	delete(m.jobs, j)
 	for rank, l := range j.lost {
 		m.release(l.was.prog)
+		l.was.account.gone, l.was.account.held = true, nil
 		delete(j.lost, rank)
 	}
 	for c := range j.all() {
@@ -456,7 +485,9 @@ func (m *Machine) endJob(j *Job, e Exit) {
 	}
 	j.askers = nil
 	close(j.done)
-	m.tellDebuggers(j)
+	for c := range j.all() {
+		m.tellDebugger(c)
+	}
 	m.tellWaiters()
 }
 
@@ -482,23 +513,13 @@ func (j *Job) Freeze(on bool) error {
 }
 
 func (m *Machine) freeze(j *Job, on bool) {
-	if on {
-		j.frozen |= frozenByUser
-		return
-	}
-	j.frozen &^= frozenByUser
+	j.frozen = on
 	m.thaw(j)
 }
 
-// Who froze a job: its user, or a debugger.
-const (
-	frozenByUser = 1 << iota
-	frozenByDebugger
-)
-
 // thaw lets a job's cores go on, if nobody holds them. m.mu is held.
 func (m *Machine) thaw(j *Job) {
-	if j.frozen != 0 {
+	if j.frozen {
 		return
 	}
 	for c := range j.all() {
@@ -544,10 +565,19 @@ func (j *Job) Feed(p []byte, eof bool) {
 	m := j.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.log.replaying() {
-		return // the input comes from the record
+	if m.log.replaying() { // till its end the input comes from the record
+		j.later, j.laterEOF = append(j.later, p...), j.laterEOF || eof
+		return
 	}
-	m.log.input(m.epochs, "stdin", int(j.cores[0]), 0, p, eof)
+	m.feedFile(j, p, eof)
+}
+
+// feedFile is feed for what comes from a file. m.mu is held.
+func (m *Machine) feedFile(j *Job, p []byte, eof bool) {
+	for c := range j.all() {
+		m.log.input(m.epochs, "stdin", int(c.id), 0, p, eof)
+		break
+	}
 	m.feed(j, p, eof)
 }
 
@@ -559,15 +589,13 @@ func (m *Machine) feed(j *Job, p []byte, eof bool) {
 	j.eof = j.eof || eof
 	j.asking = false
 	m.input()
-	if len(m.active) > 0 {
-		m.start()
-	}
+	m.start()
 }
 
 // input gives cores the input that they wait for, in order. m.mu is held.
 func (m *Machine) input() {
 	for _, id := range m.gather(func(w *worker) *[]int32 { return &w.asks }) {
-		if c := &m.cores[id]; c.job != nil && !c.job.ended {
+		if c := &m.cores[id]; c.job != nil && !c.job.ended && c.parkedFor(forInput) {
 			c.job.askers = append(c.job.askers, id)
 		}
 	}

@@ -20,6 +20,7 @@ type arena struct {
 	mem   []byte
 	kinds []layout // per kind of tile
 	first []uint64 // per tile: offset of its part
+	total int64
 }
 
 // layout is how the part of a tile lies.
@@ -52,7 +53,7 @@ func (a *arena) reserve(s *spec.Machine) error {
 	if err != nil {
 		return sys.Errorf(syscall.ENOMEM, "machine %s: no address space for %d bytes of memory: %v", s.Name, total, err)
 	}
-	a.mem = mem
+	a.mem, a.total = mem, int64(total)
 	// Pages are touched here and there: huge ones would cost memory.
 	_ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE)
 	return nil
@@ -90,6 +91,9 @@ func clearMemory(mem []byte) {
 
 // sram returns a tile's SRAM.
 func (m *Machine) sram(t int32) []byte {
+	if m.arena.mem == nil {
+		return nil // the machine is closed
+	}
 	l := &m.arena.kinds[m.spec.Tiles[t].Kind]
 	at := l.sramAt()
 	return m.arena.tile(int(t))[at : at+l.sram : at+l.sram]
@@ -98,6 +102,9 @@ func (m *Machine) sram(t int32) []byte {
 // private returns the program memory of a core, and its offset in its tile's part.
 func (m *Machine) private(c *core) ([]byte, uint64) {
 	t, index := m.place(c)
+	if m.arena.mem == nil {
+		return nil, 0 // the machine is closed
+	}
 	l := &m.arena.kinds[m.spec.Tiles[t].Kind]
 	off := uint64(index) * l.private
 	return m.arena.tile(int(t))[off : off+l.private : off+l.private], off

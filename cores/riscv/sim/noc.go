@@ -11,10 +11,12 @@ import (
 type op struct {
 	at      uint64 // when it arrives
 	src     int32  // core
-	gen     uint32 // of the source
 	seq     uint32 // of the source
-	tile    int32  // where to
-	core    int32  // where to; -1: the tile's SRAM
+	from    *account
+	to      *account // nil: the tile's SRAM
+	life    uint32   // of the tile, if it is for that
+	tile    int32    // where to
+	core    int32    // where to; -1: the tile's SRAM
 	kind    opKind
 	channel uint8
 	addr    uint32 // there
@@ -39,12 +41,20 @@ func byArrival(a, b op) int {
 	return cmp.Or(cmp.Compare(a.tile, b.tile), cmp.Compare(a.at, b.at), cmp.Compare(a.src, b.src), cmp.Compare(a.seq, b.seq))
 }
 
-// send puts an op of a core on its way.
+// send puts an op of a core on its way. One op leaves a core after the other, so
+// that what a core sends to one place arrives there in order, whatever its size.
 func (w *worker) send(c *core, o op, bytes int) {
 	m := w.m
 	c.seq++
-	o.src, o.gen, o.seq = c.id, c.gen, c.seq
-	o.at = c.now() + m.spec.Latency(m.spec.Hops(int(c.tile), int(o.tile)), bytes)
+	o.src, o.from, o.seq = c.id, c.account, c.seq
+	if o.core >= 0 {
+		o.to = m.cores[o.core].account
+	} else {
+		o.life = m.tiles[o.tile].life
+	}
+	start := max(c.now(), c.sent)
+	o.at = start + m.spec.Latency(m.spec.Hops(int(c.tile), int(o.tile)), bytes)
+	c.sent = start + m.spec.Latency(0, bytes) - m.spec.Latency(0, 0)
 	w.emit(o)
 	w.heard(c)
 }
@@ -98,19 +108,18 @@ func (m *Machine) giveCredits(w *worker) {
 	for _, a := range w.acks {
 		m.credit(a, w)
 	}
+	clear(w.acks)
 	w.acks = w.acks[:0]
 }
 
-// An ack says that a message of a core was accepted.
-type ack struct {
-	core int32
-	gen  uint32
-}
-
-func (m *Machine) credit(a ack, w *worker) {
-	if c := &m.cores[a.core]; c.gen == a.gen {
-		c.credits.Add(-1)
-		w.touch(c.tile)
+// credit says that a message was accepted; nil: it was the host's.
+func (m *Machine) credit(a *account, w *worker) {
+	if a == nil {
+		return
+	}
+	a.credits.Add(-1)
+	if a.core >= 0 {
+		w.touch(m.cores[a.core].tile)
 	}
 }
 
@@ -159,12 +168,16 @@ func (w *worker) apply(o *op) {
 	w.touch(o.tile)
 	switch o.kind {
 	case opMessage:
-		w.putMessage(&m.cores[o.core], message{src: o.src, gen: o.gen, rank: o.value, data: o.data}, o.channel)
+		if m.stale(o) {
+			m.credit(o.from, w)
+			return
+		}
+		w.putMessage(&m.cores[o.core], message{from: o.from, rank: o.value, data: o.data}, o.channel)
 	case opPut:
 		if b := m.target(o, len(o.data)); b != nil {
 			copy(b, o.data)
 		}
-		w.done(o.src, o.gen)
+		w.done(o.from, len(o.data))
 	case opGet:
 		data := make([]byte, o.value)
 		if b := m.target(o, int(o.value)); b != nil {
@@ -175,7 +188,7 @@ func (w *worker) apply(o *op) {
 		if b := m.target(o, len(o.data)); b != nil {
 			copy(b, o.data)
 		}
-		w.done(o.core, o.gen)
+		w.done(o.from, len(o.data))
 	case opAdd, opAddWait:
 		var old uint32
 		if b := m.target(o, 4); b != nil {
@@ -186,47 +199,134 @@ func (w *worker) apply(o *op) {
 			w.answer(o, op{kind: opAdded, value: old}, 4)
 			return
 		}
-		w.done(o.src, o.gen)
+		w.done(o.from, 0)
 	case opAdded:
-		if c := &m.cores[o.core]; c.gen == o.gen {
+		if !m.stale(o) {
+			c := &m.cores[o.core]
 			c.answer, c.answered = o.value, true
-			c.pending.Add(-1)
+			w.done(o.from, 0)
 		}
 	}
+}
+
+// stale reports whether what an op is for is not there any more.
+func (m *Machine) stale(o *op) bool {
+	if o.to == nil {
+		return m.tiles[o.tile].life != o.life
+	}
+	return o.to.gone || o.to.core != o.core
 }
 
 // target returns the memory that an op is for; nil if it is not there any
 // more: another program was loaded meanwhile.
 func (m *Machine) target(o *op, n int) []byte {
+	if m.stale(o) {
+		return nil
+	}
 	if o.core < 0 {
 		return m.inTile(o.tile, o.addr, n)
 	}
-	c := &m.cores[o.core]
-	if c.hart == nil {
-		return nil
-	}
-	b, writable := m.at(c, o.addr, n)
+	b, writable := m.at(&m.cores[o.core], o.addr, n)
 	if !writable && o.kind != opGet {
 		return nil
 	}
 	return b
 }
 
-// done says that a put, get or add of a core is done.
-func (w *worker) done(id int32, gen uint32) {
-	c := &w.m.cores[id]
-	if c.gen == gen && c.pending.Add(-1) == 0 {
-		w.touch(c.tile)
+// maxFlying is how many bytes of transfers of a core may be on their way when it
+// begins another: who copies without a pause waits.
+const maxFlying = 256 << 10
+
+// weight is what a transfer of n bytes counts as, so that small ones are bounded too.
+func weight(n int) int64 { return int64(max(n, 64)) }
+
+// begin says that a put, get or add of n bytes is on its way.
+func (a *account) begin(n int) {
+	a.pending.Add(1)
+	a.flying.Add(weight(n))
+}
+
+// done says that it is done.
+func (w *worker) done(a *account, n int) {
+	left := a.flying.Add(-weight(n))
+	room := left < maxFlying && left+weight(n) >= maxFlying
+	if (a.pending.Add(-1) == 0 || room) && a.core >= 0 {
+		w.touch(w.m.cores[a.core].tile)
 	}
+}
+
+// hold keeps an op until the account has a core.
+func (a *account) hold(o op) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.held = append(a.held, o)
+}
+
+// flights takes all ops out that are on their way. m.mu is held, between epochs.
+func (m *Machine) flights() []op {
+	var all []op
+	for _, w := range m.workers {
+		for part, list := range w.out {
+			all = append(all, list...)
+			clear(list)
+			w.out[part] = list[:0]
+		}
+	}
+	for part, list := range m.late {
+		for _, t := range list {
+			tl := &m.tiles[t]
+			all = append(all, tl.inbox...)
+			clear(tl.inbox)
+			tl.inbox = tl.inbox[:0]
+		}
+		m.late[part] = list[:0]
+	}
+	return all
+}
+
+// redirect sends what is on its way to programs that were moved to where they
+// are now, or keeps it until they are somewhere. What is sent to them from now
+// on must not overtake that. m.mu is held, between epochs.
+func (m *Machine) redirect() {
+	list := m.flights()
+	for i := range m.cores {
+		if a := m.cores[i].account; a != nil && len(a.held) > 0 {
+			list = append(list, a.held...)
+			a.held = nil
+		}
+	}
+	w := m.workers[0]
+	m.pending = 0
+	for _, o := range list {
+		if a := o.to; a != nil && !a.gone && a.core != o.core {
+			if a.core < 0 {
+				a.hold(o)
+				continue
+			}
+			o.core, o.tile = a.core, m.cores[a.core].tile
+			if o.from.core >= 0 {
+				c := &m.cores[o.from.core]
+				c.sent = max(c.sent, o.at)
+			}
+		}
+		w.emit(o)
+	}
+	m.pending, w.moved = w.moved, 0
 }
 
 // answer sends an op back to where another came from.
 func (w *worker) answer(o *op, a op, bytes int) {
 	m := w.m
-	c := &m.cores[o.src]
-	a.src, a.gen, a.seq = o.src, o.gen, o.seq
-	a.tile, a.core = c.tile, c.id
-	a.at = o.at + m.spec.Latency(m.spec.Hops(int(o.tile), int(c.tile)), bytes)
+	if o.from.gone {
+		return
+	}
+	a.src, a.from, a.to, a.seq, a.core, a.at = o.src, o.from, o.from, o.seq, o.from.core, o.at
+	if a.core < 0 {
+		o.from.hold(a)
+		return
+	}
+	a.tile = m.cores[a.core].tile
+	a.at = o.at + m.spec.Latency(m.spec.Hops(int(o.tile), int(a.tile)), bytes)
 	w.made = append(w.made, a)
 	w.moved++
 }

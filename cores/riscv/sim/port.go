@@ -57,14 +57,53 @@ func (m *Machine) emptyBoxes(c *core) {
 	}
 	for i := range c.boxes {
 		b := &c.boxes[i]
-		for _, msg := range b.in {
-			if !msg.accepted && msg.src >= 0 {
-				m.credit(ack{msg.src, msg.gen}, m.workers[0])
+		for _, msg := range b.in[b.accepted:] {
+			if a := msg.from; a != nil {
+				a.credits.Add(-1)
+				if a.core >= 0 {
+					m.tiles[m.cores[a.core].tile].dirty.Store(true)
+					m.wake(m.cores[a.core].tile)
+				}
 			}
 		}
-		b.in, b.out = nil, nil
+		b.empty()
 	}
-	m.takeWriters()
+	m.servePorts(c)
+}
+
+// servePorts gives those who wait at a core's channels what there is for them. m.mu is held.
+func (m *Machine) servePorts(c *core) {
+	if c.boxes == nil {
+		return
+	}
+	for num := range c.boxes {
+		if c.boxes[num].port != nil {
+			m.admit(c, uint8(num))
+			m.serveReaders(c, uint8(num))
+		}
+	}
+}
+
+// closePorts answers all who wait at channels: nothing will ever come again. m.mu is held.
+func (m *Machine) closePorts() {
+	for i := range m.cores {
+		if m.cores[i].boxes == nil {
+			continue
+		}
+		for num := range m.cores[i].boxes {
+			p := m.cores[i].boxes[num].port
+			if p == nil {
+				continue
+			}
+			for _, call := range p.readers {
+				call.Deliver(nil, nil)
+			}
+			for _, w := range p.writers {
+				w.call.Fail(sys.ErrClosed)
+			}
+			p.readers, p.writers = nil, nil
+		}
+	}
 }
 
 // Take answers with the next message that the core sent to the host, or parks.
@@ -102,9 +141,13 @@ func (ch *Chan) Take(call sys.Call) {
 func (m *Machine) deliverOut(c *core, num uint8, call sys.Call) {
 	b := c.box(num)
 	msg := b.out[0]
+	whose := c.account
 	giveBack := func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		if m.closed || c.account != whose {
+			return // who sent it is not there any more
+		}
 		b.out = slices.Insert(b.out, 0, msg)
 		m.serveReaders(c, num)
 	}
@@ -112,7 +155,7 @@ func (m *Machine) deliverOut(c *core, num uint8, call sys.Call) {
 		return
 	}
 	b.out = slices.Delete(b.out, 0, 1)
-	if c.state == Parked && c.wait == forReader {
+	if c.parkedFor(forReader) {
 		m.tiles[c.tile].dirty.Store(true)
 		m.wake(c.tile)
 	}
@@ -150,7 +193,7 @@ func (ch *Chan) Put(call sys.Call, data []byte) {
 		m.mu.Unlock()
 		call.Fail(sys.Errorf(syscall.EBUSY, "chan: the machine replays a record, which is its only input until it ends"))
 		return
-	case len(b.port.writers) == 0 && len(b.in) < boxRoom:
+	case len(b.port.writers) == 0 && b.takes(len(data)):
 		m.putHost(c, ch.num, data)
 		m.mu.Unlock()
 		call.Done(len(data))
@@ -180,7 +223,8 @@ func (m *Machine) putHost(c *core, num uint8, data []byte) {
 
 func (m *Machine) putInput(c *core, num uint8, data []byte) {
 	b := c.box(num)
-	b.in = append(b.in, message{src: -1, rank: HostRank, accepted: true, data: bytes.Clone(data)})
+	b.in = append(b.in, message{rank: HostRank, data: bytes.Clone(data)})
+	b.accept(func(a *account) { m.credit(a, m.workers[0]) })
 	if c.live() {
 		m.tiles[c.tile].dirty.Store(true)
 		m.wake(c.tile)
@@ -208,7 +252,7 @@ func (m *Machine) takeWriters() {
 
 func (m *Machine) admit(c *core, num uint8) {
 	b := c.box(num)
-	for len(b.port.writers) > 0 && len(b.in) < boxRoom {
+	for len(b.port.writers) > 0 && b.takes(len(b.port.writers[0].data)) {
 		w := b.port.writers[0]
 		b.port.writers = b.port.writers[1:]
 		if w.call.Done(len(w.data)) {

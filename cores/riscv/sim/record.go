@@ -31,6 +31,9 @@ type input struct {
 	data    []byte
 }
 
+// maxEpochs bounds the epochs of what is read, so that times do not overflow.
+const maxEpochs = 1 << 44
+
 // maxRecord bounds a record, in bytes.
 const maxRecord = 256 << 20
 
@@ -86,7 +89,8 @@ func (m *Machine) Recording() bool {
 }
 
 // Replay gives the machine the inputs of a record, at the epochs at which they
-// came; until the last of them files give none. EINVAL names the line that is wrong.
+// came; until the last of them files give none. An empty record ends a replay.
+// EINVAL names the line that is wrong.
 func (m *Machine) Replay(record []byte) error {
 	list, err := parseRecord(record, len(m.cores))
 	if err != nil {
@@ -97,7 +101,12 @@ func (m *Machine) Replay(record []byte) error {
 	if len(list) > 0 && list[0].epoch < m.epochs {
 		return sys.Errorf(syscall.EINVAL, "replay: the first input is of epoch %d, and this machine is at %d: replay on a machine that was just brought up", list[0].epoch, m.epochs)
 	}
-	m.log.replay, m.log.again = list, len(list) > 0
+	m.log.replay = list
+	if len(list) == 0 {
+		m.endReplay()
+	} else {
+		m.log.again = true
+	}
 	m.start()
 	return nil
 }
@@ -130,8 +139,8 @@ func parseInput(f []string, cores int) (in input, err error) {
 	if len(f) != 6 {
 		return in, fmt.Errorf("want epoch kind core channel end data, not %d words", len(f))
 	}
-	if in.epoch, err = strconv.ParseUint(f[0], 10, 64); err != nil {
-		return in, fmt.Errorf("epoch: want a number, not %q", f[0])
+	if in.epoch, err = strconv.ParseUint(f[0], 10, 64); err != nil || in.epoch > maxEpochs {
+		return in, fmt.Errorf("epoch: want a number up to %d, not %q", uint64(maxEpochs), f[0])
 	}
 	in.kind = f[1]
 	if in.kind != "stdin" && in.kind != "chan" {
@@ -172,8 +181,23 @@ func (m *Machine) replay() {
 		}
 	}
 	if len(r.replay) == 0 {
-		r.again = false
+		m.endReplay()
 	}
+}
+
+// endReplay lets files give input again, first what came from them meanwhile. m.mu is held.
+func (m *Machine) endReplay() {
+	if !m.log.again {
+		return
+	}
+	m.log.again = false
+	for _, j := range m.allJobs() {
+		if later, eof := j.later, j.laterEOF; len(later) > 0 || eof {
+			j.later, j.laterEOF = nil, false
+			m.feedFile(j, later, eof)
+		}
+	}
+	m.input()
 }
 
 // awaitReplay moves the time of a machine that has nothing to do on to the next

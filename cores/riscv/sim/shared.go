@@ -17,7 +17,6 @@ import (
 type shared struct {
 	parts []part
 	bufs  [circulars]uint32 // addresses of control blocks; 0: not made
-	ro    uint32            // bytes at the beginning that refuse stores
 }
 
 // A part is a piece of a tile's SRAM that something uses.
@@ -43,26 +42,19 @@ func (m *Machine) shared(t int32) *shared {
 
 // protect makes the SRAM of a tile read-only up to an address.
 func (m *Machine) protect(t int32, end uint32) {
-	s := m.shared(t)
-	s.ro = max(s.ro, end-m.sramBase(t))
+	tl := &m.tiles[t]
+	tl.ro = max(tl.ro, end-m.sramBase(t))
 	list := m.tileCores(t)
 	for i := range list {
-		if c := &list[i]; c.hart != nil && c.hart.Win[1].RO != s.ro {
-			c.hart.Win[1].RO = s.ro
+		if c := &list[i]; c.hart != nil && c.hart.Win[1].RO != tl.ro {
+			c.hart.Win[1].RO = tl.ro
 			c.drop() // what is compiled knows the old one
 		}
 	}
 }
 
-func (m *Machine) protected(t int32) uint32 {
-	if s := m.tiles[t].shared; s != nil {
-		return s.ro
-	}
-	return 0
-}
-
 func (m *Machine) readOnly(t int32, addr uint32) bool {
-	return addr-m.sramBase(t) < m.protected(t)
+	return addr-m.sramBase(t) < m.tiles[t].ro
 }
 
 // clash says why a segment cannot lie where it is linked to in a tile's SRAM,
@@ -94,7 +86,7 @@ func (m *Machine) take(t int32, size, align uint32, what string) uint32 {
 	if align&(align-1) != 0 || size == 0 || len(s.parts) >= maxParts {
 		return 0
 	}
-	at := roundUp(max(base+uint64(s.ro), base+firstFree), uint64(align))
+	at := roundUp(max(base+uint64(m.tiles[t].ro), base+firstFree), uint64(align))
 	for _, p := range s.parts {
 		if at+uint64(size) <= uint64(p.addr) {
 			break
@@ -200,7 +192,7 @@ func (m *Machine) AppendMap(b []byte, id int) []byte {
 					line(at, p.addr-at, "rw", "free")
 				}
 				access := "rw"
-				if p.addr-kind.SRAMBase < s.ro {
+				if p.addr-kind.SRAMBase < m.tiles[c.tile].ro {
 					access = "r"
 				}
 				line(p.addr, p.size, access, p.what)

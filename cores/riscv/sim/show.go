@@ -33,13 +33,16 @@ func (m *Machine) waitText(c *core) string {
 		}
 		return fmt.Sprintf("the word at 0x%08x %s, which is %s, to be %s %d", a[0], m.partName(c, a[0]), word, how, a[2])
 	case forFence:
-		return fmt.Sprintf("%d of its transfers", c.pending.Load())
+		return fmt.Sprintf("%d of its transfers", c.account.pending.Load())
+	case forRoom:
+		return fmt.Sprintf("some of its %d transfers, as more than %d bytes are on their way", c.account.pending.Load(), maxFlying)
 	case forAnswer:
 		return "the answer of an atomic add"
 	case forBarrier:
 		return fmt.Sprintf("the barrier of its process, where %d of %d are", m.waiting(c.job, forBarrier), c.job.live)
 	case forTile:
-		return fmt.Sprintf("the barrier of its tile, where %d of %d are", m.tiles[c.tile].arrived, m.toMeet(c))
+		met, live := m.atTile(c)
+		return fmt.Sprintf("the barrier of its tile, where %d of %d are", met, live)
 	case forTime:
 		return fmt.Sprintf("cycle %d", c.until)
 	case forInput:
@@ -118,20 +121,20 @@ func word(s string) string {
 func (m *Machine) rest() {
 	var stuck []string
 	for _, j := range m.allJobs() {
-		if j.frozen != 0 || !m.deadlocked(j) {
+		if j.frozen || !m.deadlocked(j) {
 			continue
 		}
+		var list []string
 		for c := range j.all() {
 			if c.state == Parked {
-				stuck = append(stuck, fmt.Sprintf("%s of %s waits for %s", m.coreName(c.id), word(j.name), m.waitText(c)))
+				list = append(list, fmt.Sprintf("%s of %s waits for %s", m.coreName(c.id), word(j.name), m.waitText(c)))
 			}
 		}
+		if text := strings.Join(list, "\n"); text != j.told {
+			j.told = text
+			stuck = append(stuck, list...)
+		}
 	}
-	text := strings.Join(stuck, "\n")
-	if text == m.stuck {
-		return
-	}
-	m.stuck = text
 	for i, line := range stuck {
 		if i == 0 {
 			m.opt.Tell(strconv.Itoa(len(stuck)) + " cores wait for each other (see cores/blocked)")
@@ -149,6 +152,9 @@ const mostStuck = 64
 // from files. One that waits for a message counts as waiting for input if the
 // program says so, or if a file of that channel was opened to write to it.
 func (m *Machine) deadlocked(j *Job) bool {
+	if len(j.lost) > 0 {
+		return false // they may wait for what has no core now
+	}
 	parked := false
 	for c := range j.all() {
 		switch {
@@ -213,7 +219,7 @@ func (m *Machine) AppendHart(b []byte, id int) []byte {
 }
 
 func (m *Machine) stateText(c *core) string {
-	if c.job != nil && c.job.frozen != 0 && c.live() {
+	if c.job != nil && c.job.frozen && c.live() {
 		return "frozen"
 	}
 	return c.state.String()

@@ -91,7 +91,6 @@ type Machine struct {
 	workers  []*worker
 	crew     *crew // of the conductor that runs
 	console  broadcast
-	stuck    string // the deadlock that was reported last
 	log      recorder
 	waiters  map[*Waiter]struct{}
 	passed   chan struct{} // closed at the end of each epoch, if somebody wants to know
@@ -197,7 +196,6 @@ func (m *Machine) Close() error {
 	for j := range m.jobs {
 		m.endJob(j, Exit{Signal: int(syscall.SIGKILL)})
 	}
-	m.console.close()
 	for m.running {
 		done := m.notice()
 		m.mu.Unlock()
@@ -205,8 +203,16 @@ func (m *Machine) Close() error {
 		m.mu.Lock()
 	}
 	defer m.mu.Unlock()
+	m.tellWaiters()
+	m.closePorts()
+	m.console.close()
 	for i := range m.cores {
-		m.cores[i].drop()
+		c := &m.cores[i]
+		c.drop()
+		c.hart, c.prog, c.state = nil, nil, Idle // what they point to goes
+		if c.cons != nil {
+			c.cons.close()
+		}
 	}
 	if m.engine != nil {
 		if err := m.engine.Close(); err != nil {
@@ -215,6 +221,8 @@ func (m *Machine) Close() error {
 	}
 	return m.arena.release()
 }
+
+func errClosed() error { return sys.Errorf(syscall.ESHUTDOWN, "the machine is going down") }
 
 // notice returns what is closed at the end of the epoch. m.mu is held.
 func (m *Machine) notice() <-chan struct{} {
