@@ -256,7 +256,11 @@ func (m *Machine) tellDebugger(c *core) {
 	if !c.debug.attached() {
 		return
 	}
-	if s := c.debug.session; s.running && s.over() {
+	s := c.debug.session
+	if s.job != nil && !s.job.ended {
+		return // how it ended is known when its last core was seen to end
+	}
+	if s.running && s.over() {
 		s.stop(s.overStop())
 	}
 }

@@ -55,7 +55,7 @@ func TestMoveParked(t *testing.T) {
 	t.Run("sleep", func(t *testing.T) {
 		m := bring(t, "mesh=4x2", Options{NoHot: true})
 		load(t, m, build(t, "small.c"), []int{7}, "spin")
-		j := launchOn(t, m, elf, []int{0, 1}, "sleep", "3000000")
+		j := launchOn(t, m, elf, []int{0, 1}, "sleep", "100000000")
 		at(t, m, 1, Parked)
 		place(t, j, map[int]int{0: 1, 1: 0})
 		if e := ended(t, j); e != (Exit{}) {
