@@ -94,6 +94,63 @@ func TestIrreducible(t *testing.T) {
 	}
 }
 
+// TestPointerAhead calls a leaf that lies behind the code that makes its address.
+func TestPointerAhead(t *testing.T) {
+	p := pair(t, engine(t), words(
+		0x17|6<<7,                 // auipc t1, 0
+		encI(0x13, 0, 7, 6, 36),   // addi t2, t1, leaf
+		encR(0x33, 0, 0, 8, 1, 0), // mv s0, ra
+		encR(0x33, 0, 0, 9, 7, 0), // mv s1, t2
+		encI(0x67, 0, 1, 9, 0),    // L: jalr s1
+		encI(0x13, 0, 14, 14, -1), // addi a4, a4, -1
+		encB(1, 14, 0, -8),        // bnez a4, L
+		encR(0x33, 0, 0, 1, 8, 0), // mv ra, s0
+		ret,
+		encI(0x13, 0, 10, 10, 1), // leaf
+		ret,
+	), true)
+	if !p.inst.m.Entry(privBase + 36) {
+		t.Error("the leaf is not an entry")
+	}
+	p.both(func(h *rv.Hart) { h.PC, h.X[1], h.X[14] = privBase, privBase+2048, 5000 })
+	p.run(t, 20_000)
+	if p.inst.Cycles < 19_000 || p.inst.Entered > 10 {
+		t.Errorf("%d cycles in the hot tier, entered %d times", p.inst.Cycles, p.inst.Entered)
+	}
+}
+
+// TestCompiledInLoop compiles for a hart that is within a loop, which is
+// nevertheless entered at its head alone; a place that nothing leads to is an
+// entry of its own.
+func TestCompiledInLoop(t *testing.T) {
+	image, err := rv.NewImage([]rv.Text{{Addr: privBase, Bytes: words(
+		encJ(1, 8), // jal L
+		ret,
+		encI(0x13, 0, 10, 10, 1),  // L: addi a0, a0, 1
+		encI(0x13, 0, 14, 14, -1), // addi a4, a4, -1
+		encB(1, 14, 0, -8),        // bnez a4, L
+		ret,
+		encI(0x13, 0, 11, 11, 1), // not reached
+		encI(0x13, 0, 12, 12, 1),
+		ret,
+	).code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := engine(t)
+	for pc, want := range map[uint32]bool{12: false, 28: true} {
+		h, _ := twin(words(), image, true)
+		h.PC = privBase + pc
+		m, err := e.Compile(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Entry(h.PC); got != want {
+			t.Errorf("%d is an entry: %v, want %v", pc, got, want)
+		}
+	}
+}
+
 // TestRecursion calls without an end: the host's stack must not follow.
 func TestRecursion(t *testing.T) {
 	for name, code := range map[string][]uint32{

@@ -21,6 +21,7 @@ type translator struct {
 	entries  []uint32 // sorted
 	labels   []uint32 // constants that may be targets of indirect jumps, sorted
 	jumps    []uint32 // where indirect jumps are, sorted
+	made     []uint32 // addresses that code makes
 	starts   map[uint32]bool
 	textEnd  uint32
 	funcs    []*function
@@ -56,8 +57,8 @@ func (t *translator) fetch(pc uint32) (rv.Inst, bool) {
 }
 
 // find guesses where functions begin, and which addresses may be in jump
-// tables. A wrong guess costs time only.
-func (t *translator) find(roots []uint32) {
+// tables; pc is where a hart is. A wrong guess costs time only.
+func (t *translator) find(pc uint32) {
 	t.isEntry = map[uint32]bool{}
 	t.starts = map[uint32]bool{}
 	for _, s := range t.texts {
@@ -65,9 +66,11 @@ func (t *translator) find(roots []uint32) {
 		t.textEnd = max(t.textEnd, s.Addr+uint32(len(s.Bytes))&^1)
 	}
 	slices.Sort(t.jumps)
-	for _, pc := range roots {
-		if _, ok := t.fetch(pc); ok {
-			t.isEntry[pc] = true
+	// Addresses that code makes are of functions, if those are there: what
+	// lies behind them in the image is known only now.
+	for _, c := range t.made {
+		if t.frames(c) || t.starts[c] {
+			t.called(c)
 		}
 	}
 	t.index()
@@ -94,6 +97,30 @@ func (t *translator) find(roots []uint32) {
 		}
 	}
 	t.index()
+	if _, ok := t.fetch(pc); ok && !t.reached(pc) {
+		t.isEntry[pc] = true
+		t.index()
+	}
+}
+
+// reached says whether pc lies in the function whose entry is the next before it.
+// A hart that is compiled for is mostly within a loop: were its place an
+// entry, the loop would be cut in two, and so would what its jump tables reach.
+func (t *translator) reached(pc uint32) bool {
+	entry, _ := t.region(pc)
+	if !t.isEntry[entry] {
+		return false
+	}
+	f := t.explore(entry)
+	if f == nil {
+		return false
+	}
+	for _, n := range f.nodes[1:] {
+		if pc-n.pc < n.end-n.pc {
+			return true
+		}
+	}
+	return false
 }
 
 // index sorts the entries.
@@ -182,7 +209,7 @@ func (t *translator) sweep(s rv.Text) {
 			known[in.Rd], value[in.Rd] = true, pc+uint32(in.Imm)
 		case rv.ADDI:
 			if made {
-				t.made(base+uint32(in.Imm), pc)
+				t.made = append(t.made, base+uint32(in.Imm))
 			}
 		case rv.JAL:
 			if in.Rd == 1 || in.Rd == 5 {
@@ -203,12 +230,5 @@ func (t *translator) sweep(s rv.Text) {
 func (t *translator) called(pc uint32) {
 	if in, ok := t.fetch(pc); ok && in.Op != rv.ILLEGAL {
 		t.isEntry[pc] = true
-	}
-}
-
-// made notes an address that code makes: of a function, if one is there.
-func (t *translator) made(c, pc uint32) {
-	if _, ok := t.fetch(c); ok && (t.frames(c) || c < pc && t.starts[c]) {
-		t.isEntry[c] = true
 	}
 }

@@ -105,7 +105,7 @@ func (e *Engine) Compile(h *rv.Hart) (*Module, error) {
 		return nil, sys.Errorf(syscall.EINVAL, "windows overlap")
 	}
 	start := time.Now()
-	t.find([]uint32{h.PC})
+	t.find(h.PC)
 	t.functions()
 	wasm := t.module()
 	m.index(t)
