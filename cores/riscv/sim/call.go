@@ -266,8 +266,20 @@ func (w *worker) clock(c *core, addr uint32) bool {
 	return w.ret(c, 0)
 }
 
-// An end is where something is sent to.
-type end struct{ tile, core int32 }
+// An end is where something is sent to: a core, a rank that has none now (what
+// is sent there waits for it to have one), or a tile.
+type end struct {
+	tile, core int32
+	lost       *core
+}
+
+// to is the account of a rank that has no core now.
+func (e end) to() *account {
+	if e.lost == nil {
+		return nil
+	}
+	return e.lost.account
+}
 
 // tileBit marks a destination that is a tile.
 const tileBit = 1 << 31
@@ -286,7 +298,7 @@ func (w *worker) target(c *core, dst uint32) (end, syscall.Errno) {
 	}
 	to := c.job.cores[dst]
 	if to < 0 {
-		return end{}, syscall.EAGAIN // the rank has no core now
+		return end{tile: c.tile, core: -1, lost: &c.job.lost[int(dst)].was}, 0
 	}
 	return end{tile: w.m.cores[to].tile, core: to}, 0
 }
@@ -296,13 +308,16 @@ func (w *worker) reach(e end, addr, n uint32, store bool) syscall.Errno {
 	if n > maxTransfer {
 		return syscall.EMSGSIZE
 	}
-	if e.core < 0 {
+	if e.core < 0 && e.lost == nil {
 		if w.m.inTile(e.tile, addr, int(n)) == nil || store && w.m.readOnly(e.tile, addr) {
 			return syscall.EFAULT
 		}
 		return 0
 	}
-	to := &w.m.cores[e.core]
+	to := e.lost
+	if to == nil {
+		to = &w.m.cores[e.core]
+	}
 	if to.hart == nil {
 		return syscall.ESRCH
 	}
@@ -328,7 +343,7 @@ func (w *worker) sendMessage(c *core, dst, channel, addr, n uint32) bool {
 		return w.sendHost(c, uint8(channel), b)
 	}
 	e, errno := w.target(c, dst)
-	if errno == 0 && e.core < 0 {
+	if errno == 0 && e.core < 0 && e.lost == nil {
 		errno = syscall.EINVAL // a tile has no channels
 	}
 	if errno != 0 {
@@ -338,7 +353,7 @@ func (w *worker) sendMessage(c *core, dst, channel, addr, n uint32) bool {
 		return c.park(forCredit)
 	}
 	c.account.credits.Add(1)
-	w.send(c, op{kind: opMessage, tile: e.tile, core: e.core, channel: uint8(channel), value: uint32(c.rank), data: w.keep(b)}, int(n))
+	w.send(c, op{kind: opMessage, tile: e.tile, core: e.core, to: e.to(), channel: uint8(channel), value: uint32(c.rank), data: w.keep(b)}, int(n))
 	return w.ret(c, 0)
 }
 
@@ -392,7 +407,7 @@ func (w *worker) put(c *core, dst, there, here, n uint32) bool {
 		return c.park(forRoom)
 	}
 	c.account.begin(int(n))
-	w.send(c, op{kind: opPut, tile: e.tile, core: e.core, addr: there, data: w.keep(b)}, int(n))
+	w.send(c, op{kind: opPut, tile: e.tile, core: e.core, to: e.to(), addr: there, data: w.keep(b)}, int(n))
 	return w.ret(c, 0)
 }
 
@@ -411,7 +426,7 @@ func (w *worker) get(c *core, src, there, here, n uint32) bool {
 		return c.park(forRoom)
 	}
 	c.account.begin(int(n))
-	w.send(c, op{kind: opGet, tile: e.tile, core: e.core, addr: there, back: here, value: n}, 0)
+	w.send(c, op{kind: opGet, tile: e.tile, core: e.core, to: e.to(), addr: there, back: here, value: n}, 0)
 	return w.ret(c, 0)
 }
 
@@ -437,7 +452,7 @@ func (w *worker) add(c *core, dst, addr, value, wait uint32) bool {
 		return c.park(forRoom)
 	}
 	c.account.begin(0)
-	o := op{kind: opAdd, tile: e.tile, core: e.core, addr: addr, value: value}
+	o := op{kind: opAdd, tile: e.tile, core: e.core, to: e.to(), addr: addr, value: value}
 	if wait != 0 {
 		o.kind = opAddWait
 	}

@@ -89,8 +89,11 @@ func TestMoveTransfers(t *testing.T) {
 		at(t, m, 0, Parked)
 		at(t, m, 63, Parked)
 		put(t, m, 0, 1, "go on")
-		place(t, j, map[int]int{0: 0})
-		place(t, j, map[int]int{0: 0, 1: 9})
+		for _, ranks := range []map[int]int{{0: 0}, {0: 0, 1: 9}} {
+			if err := j.Place(ranks); err != nil && sys.Errno(err) != syscall.ESRCH { // it may have ended
+				t.Fatal(err)
+			}
+		}
 		if e := ended(t, j); e != (Exit{}) {
 			t.Errorf("%+v\n%s", e, m.AppendBlocked(nil))
 		}

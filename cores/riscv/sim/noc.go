@@ -43,20 +43,28 @@ func byArrival(a, b op) int {
 
 // send puts an op of a core on its way. One op leaves a core after the other, so
 // that what a core sends to one place arrives there in order, whatever its size.
+// What is for a rank that has no core now, which o.to says, waits for that.
 func (w *worker) send(c *core, o op, bytes int) {
 	m := w.m
 	c.seq++
 	o.src, o.from, o.seq = c.id, c.account, c.seq
-	if o.core >= 0 {
+	lost := o.to != nil
+	switch {
+	case lost:
+	case o.core >= 0:
 		o.to = m.cores[o.core].account
-	} else {
+	default:
 		o.life = m.tiles[o.tile].life
 	}
 	start := max(c.now(), c.sent)
 	o.at = start + m.spec.Latency(m.spec.Hops(int(c.tile), int(o.tile)), bytes)
 	c.sent = start + m.spec.Latency(0, bytes) - m.spec.Latency(0, 0)
-	w.emit(o)
 	w.heard(c)
+	if lost {
+		o.to.hold(o)
+		return
+	}
+	w.emit(o)
 }
 
 func (w *worker) emit(o op) {

@@ -68,7 +68,10 @@ func (m *Machine) partName(c *core, addr uint32) string {
 }
 
 func (m *Machine) rankName(c *core, rank uint32) string {
-	if c.job == nil || int64(rank) >= int64(len(c.job.cores)) || c.job.cores[rank] < 0 {
+	if c.job != nil && int64(rank) < int64(len(c.job.cores)) && c.job.cores[rank] < 0 {
+		return fmt.Sprintf("rank %d, which has no core now,", rank)
+	}
+	if c.job == nil || int64(rank) >= int64(len(c.job.cores)) {
 		return "nobody"
 	}
 	return m.coreName(c.job.cores[rank])
