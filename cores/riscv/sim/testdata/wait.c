@@ -52,8 +52,10 @@ int main(int argc, char **argv)
 		if (rank == 0) {
 			warren_recv(1, &x, sizeof x, NULL);
 			for (x = 1; x <= 10; x++) {
-				warren_put(1, (void *)&flag, &x, sizeof x);
-				warren_send(1, 0, &x, sizeof x);
+				while (warren_put(1, (void *)&flag, &x, sizeof x) < 0)
+					warren_sleep(10); /* rank 1 has no core: -EAGAIN */
+				while (warren_send(1, 0, &x, sizeof x) < 0)
+					warren_sleep(10);
 			}
 			return warren_fence();
 		}
