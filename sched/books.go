@@ -100,6 +100,7 @@ func (s *Scheduler) tier(ids []cores.ID) string {
 // sync brings the books up to date with the kernels. s.mu is held.
 func (s *Scheduler) sync() {
 	v := s.m.View()
+	was, now := make(map[kern.Owner]cores.Set), make(map[kern.Owner]cores.Set)
 	for c := range v.Changed(s.view) {
 		st := &s.state[c.ID]
 		if st.Online && !(c.Online && c.Alive) {
@@ -111,23 +112,29 @@ func (s *Scheduler) sync() {
 		if s.view != nil {
 			prov = s.view.Core(c.ID).Prov
 		}
-		s.provide(c.ID, prov, c.Prov)
+		if prov != c.Prov {
+			was[prov] = append(was[prov], c.ID)
+			now[c.Prov] = append(now[c.Prov], c.ID)
+		}
 	}
+	s.provide(was, now)
 	s.view = v
 }
 
-// provide enters that a core is provisioned to another owner.
-func (s *Scheduler) provide(id cores.ID, was, now kern.Owner) {
-	if was == now {
-		return
+// provide enters to whom cores are provisioned no more, and to whom they are now.
+func (s *Scheduler) provide(was, now map[kern.Owner]cores.Set) {
+	nobody := kern.Owner{}
+	delete(was, nobody)
+	delete(now, nobody)
+	for o, set := range was {
+		if rest := s.provs[o].Minus(set); len(rest) > 0 {
+			s.provs[o] = rest
+		} else {
+			delete(s.provs, o)
+		}
 	}
-	if rest := s.provs[was].Minus(cores.Set{id}); len(rest) > 0 {
-		s.provs[was] = rest
-	} else {
-		delete(s.provs, was)
-	}
-	if now != (kern.Owner{}) {
-		s.provs[now] = cores.NewSet(append(s.provs[now], id)...)
+	for o, set := range now {
+		s.provs[o] = cores.NewSet(slices.Concat(s.provs[o], set)...)
 	}
 }
 
@@ -287,8 +294,12 @@ func (s *Scheduler) pay() {
 // s.mu is held.
 func (s *Scheduler) trim(cl *claim) {
 	var moves []kern.Move
+	var keeps cores.Set
+	if cl.r.exclusive() {
+		keeps = cores.NewSet(cl.cores...)
+	}
 	cl.held = slices.DeleteFunc(cl.held, func(id cores.ID) bool {
-		if cl.r.exclusive() && slices.Contains(cl.cores, id) {
+		if keeps.Has(id) {
 			return false
 		}
 		moves = append(moves, kern.Move{Core: id, Op: kern.Release, Owner: cl.owner})

@@ -27,7 +27,8 @@ type change struct {
 }
 
 // begin has the kernels claim what a plan needs, all or nothing, and enters it
-// in the books. s.mu is held.
+// in the books. From then on a claim that others have to move for is busy, as it
+// waits for them, though carry may come later. s.mu is held.
 func (s *Scheduler) begin(p plan) error {
 	var moves []kern.Move
 	for _, ch := range p.changes() {
@@ -40,6 +41,9 @@ func (s *Scheduler) begin(p plan) error {
 	}
 	for _, ch := range p.changes() {
 		s.apply(ch)
+	}
+	if p.own != nil && len(p.others) > 0 {
+		p.own.cl.busy = true
 	}
 	return nil
 }
@@ -66,7 +70,7 @@ func (s *Scheduler) apply(ch *change) {
 	ch.grant = s.grant(cl)
 }
 
-// union returns what is in either of two small lists.
+// union returns what is in either of two lists.
 func union(a, b []cores.ID) []cores.ID {
 	return cores.NewSet(append(slices.Clone(a), b...)...)
 }
@@ -111,9 +115,6 @@ func verb(ch *change) string {
 // not while the others move.
 func (s *Scheduler) carry(p plan) error {
 	if len(p.others) > 0 {
-		if p.own != nil {
-			p.own.cl.busy = true
-		}
 		s.mu.Unlock()
 		s.moveAll(p.others)
 		s.mu.Lock()

@@ -167,13 +167,18 @@ func (s *Scheduler) sharedOn(at []cores.ID, but *claim) []*claim {
 	var list []*claim
 	for _, id := range at {
 		for _, p := range s.shared[id] {
-			if p.cl != but && !slices.Contains(list, p.cl) {
+			if p.cl != but {
 				list = append(list, p.cl)
 			}
 		}
 	}
+	return once(list)
+}
+
+// once returns claims in the order of their keys, each once.
+func once(list []*claim) []*claim {
 	slices.SortFunc(list, func(a, b *claim) int { return cmp.Compare(a.key, b.key) })
-	return list
+	return slices.Compact(list)
 }
 
 // dodge plans the move of a shared claim off the cores that are taken; if it
@@ -194,7 +199,7 @@ func (s *Scheduler) dodge(k *sketch, cl *claim, taken []cores.ID) (*change, []co
 }
 
 func common(a, b []cores.ID) []cores.ID {
-	return slices.DeleteFunc(slices.Clone(a), func(id cores.ID) bool { return !slices.Contains(b, id) })
+	return cores.Set(a).And(cores.NewSet(b...))
 }
 
 // needs returns those of the cores taken that a shared claim must be left: all
@@ -217,9 +222,11 @@ func (s *Scheduler) needs(cl *claim, taken []cores.ID) []cores.ID {
 	if len(usable) == 0 {
 		return common(taken, cl.cores)
 	}
-	slices.SortStableFunc(usable, func(a, b cores.ID) int {
-		return slices.Index(cl.cores, a) - slices.Index(cl.cores, b) // -1: it is not there
-	})
+	place := make(map[cores.ID]int, len(cl.cores)) // counted from 1; 0: it is not there
+	for i, id := range cl.cores {
+		place[id] = i + 1
+	}
+	slices.SortStableFunc(usable, func(a, b cores.ID) int { return place[a] - place[b] })
 	spare := rest + len(usable) - r.Min
 	return usable[max(0, min(spare, len(usable)-1)):]
 }
@@ -262,12 +269,20 @@ func (s *Scheduler) check(u *sys.User, r Request) error {
 	pr.Rights = nil
 	fit := v.Fit(&pr)
 	if fit < r.least() {
-		return sys.Errorf(syscall.ENOSPC, "cores: want %d, this machine has %s", r.least(), fits(fit, r))
+		return sys.Errorf(syscall.ENOSPC, "cores: want %d, this machine has %s%s", r.least(), fits(fit, r), s.named(r))
 	}
 	if len(granted) == 0 {
 		return sys.Errorf(syscall.EPERM, "class: user %s may claim no cores for itself alone (grant %s SET in sched/ctl allows it; class shared needs no grant)", u.Name, u.Name)
 	}
 	return sys.Errorf(syscall.EPERM, "cores: want %d, user %s may claim only of %s", r.least(), u.Name, cores.NewSet(ids(granted)...))
+}
+
+// named says that there are cores which only those get who name them.
+func (s *Scheduler) named(r Request) string {
+	if s.namedKind == "" || r.Kind != "" || r.On != nil || r.Node >= 0 || r.Near >= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" for who does not say which (simulated ones are had by name: kind %s)", s.namedKind)
 }
 
 // fits says how many cores fit a request: "6 application cores that fit (on 0-7, node 0)".

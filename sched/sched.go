@@ -62,8 +62,10 @@ type Options struct {
 type Scheduler struct {
 	m       *kern.Machine
 	machine *policy.Machine
-	opt     Options
-	holders holders
+	// namedKind is a kind of cores that only those get who name them; "": none is.
+	namedKind string
+	opt       Options
+	holders   holders
 
 	mu      sync.Mutex
 	policy  policy.Policy
@@ -112,13 +114,21 @@ func New(m *kern.Machine, o Options) *Scheduler {
 	infos := m.Driver().Cores()
 	facts := make([]policy.Core, len(infos))
 	sim, _ := m.Driver().(cores.Simulator)
+	namedKind := ""
 	for i, c := range infos {
 		sole := sim != nil && sim.Simulated(c.ID)
 		named := sole && !sim.Simulated(0) // beside a host, which comes first
+		if named && namedKind == "" {
+			namedKind = c.Kind
+		}
 		facts[i] = policy.Core{Sole: sole, Named: named, Kind: c.Kind, Node: c.Node, Socket: c.Socket, LLC: c.LLC, Core: c.Core}
 	}
+	machine := policy.NewMachine(facts)
+	if sim != nil {
+		machine.Measure(func(a, b int) int { return m.Driver().Distance(cores.ID(a), cores.ID(b)) })
+	}
 	s := &Scheduler{
-		m: m, machine: policy.NewMachine(facts), opt: o,
+		m: m, machine: machine, namedKind: namedKind, opt: o,
 		grace: defaultGrace, quantum: defaultQuantum,
 		state:  make([]policy.State, len(infos)),
 		shared: make([][]place, len(infos)),

@@ -150,9 +150,10 @@ func (s *Scheduler) Yield(c Claimant, give []cores.ID) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	left := len(cl.cores) - len(cores.NewSet(give...))
+	have, less := cores.NewSet(cl.cores...), cores.NewSet(give...)
+	left := len(have) - len(less)
 	for _, id := range give {
-		if !slices.Contains(cl.cores, id) {
+		if !have.Has(id) {
 			return Grant{}, sys.Errorf(syscall.EINVAL, "yield: %s does not have core %d", cl.owner, id)
 		}
 	}
@@ -161,7 +162,7 @@ func (s *Scheduler) Yield(c Claimant, give []cores.ID) (Grant, error) {
 	}
 	r := cl.r
 	r.Max = left
-	p := plan{own: &change{cl: cl, r: r, to: without(cl.cores, give)}}
+	p := plan{own: &change{cl: cl, r: r, to: without(cl.cores, less)}}
 	if err := s.begin(p); err != nil {
 		return Grant{}, busy(err)
 	}
@@ -173,8 +174,8 @@ func (s *Scheduler) Yield(c Claimant, give []cores.ID) (Grant, error) {
 
 // without returns cores in vcore order less some of them: the places of those
 // are filled from the end.
-func without(have, give []cores.ID) []cores.ID {
-	kept := func(id cores.ID) bool { return !slices.Contains(give, id) }
+func without(have []cores.ID, give cores.Set) []cores.ID {
+	kept := func(id cores.ID) bool { return !give.Has(id) }
 	n := 0
 	for _, id := range have {
 		if kept(id) {

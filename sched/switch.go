@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"syscall"
@@ -110,12 +109,11 @@ func (s *Scheduler) usersOf(set cores.Set, op kern.MoveOp) []*claim {
 		users = s.sharedOn(set, nil)
 	}
 	for _, id := range set {
-		if cl := s.claims[s.view.Core(id).Owner]; cl != nil && !slices.Contains(users, cl) {
+		if cl := s.claims[s.view.Core(id).Owner]; cl != nil {
 			users = append(users, cl)
 		}
 	}
-	slices.SortFunc(users, func(a, b *claim) int { return cmp.Compare(a.key, b.key) })
-	return users
+	return once(users)
 }
 
 // inUse names who uses cores: "core 3 is in use by db, core 4 by db and web".

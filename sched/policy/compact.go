@@ -13,7 +13,11 @@ func (pl *placer) grow(n int) {
 	if pl.r.Near >= 0 {
 		anchor = pl.at[pl.r.Near]
 	}
-	for l := physical; l >= all && n > 0; l-- {
+	from := physical
+	if anchor < 0 && !slices.Contains(pl.taken, true) {
+		from = all // there is nothing to be next to
+	}
+	for l := from; l >= all && n > 0; l-- {
 		pl.sum()
 		near := pl.around(l, anchor)
 		have := 0
@@ -97,7 +101,7 @@ func (pl *placer) into(l, index, n int) {
 		pl.takeAll(g, n)
 		return
 	}
-	var kids []handful
+	kids := make([]handful, 0, g.last-g.first)
 	for i := g.first; i < g.last; i++ {
 		if h := pl.handful(l+1, i); h.cand > 0 {
 			kids = append(kids, h)

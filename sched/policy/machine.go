@@ -38,7 +38,12 @@ type Machine struct {
 	group      [levels][]group // in order of the row
 	up         [levels][]int   // position -> index of its group
 	socketWide bool            // sockets hold nodes, not nodes sockets
+	hops       func(a, b int) int
 }
+
+// Measure gives the machine how far cores are from each other where its groups
+// do not tell, as on a grid: what is to be near a core is then chosen by that.
+func (m *Machine) Measure(apart func(a, b int) int) { m.hops = apart }
 
 // A group is the stretch [lo, hi) of the row; its kids are the groups
 // [first, last) of the next level.

@@ -124,9 +124,32 @@ func (pl *placer) fill(n int) {
 	if pl.r.Near >= 0 {
 		for _, l := range [...]int{cache, mid, wide} {
 			n -= pl.stage(n, pl.group[l][pl.up[l][pl.at[pl.r.Near]]], nil)
+			if l == cache && pl.hops != nil {
+				n -= pl.nearest(n)
+			}
 		}
 	}
 	pl.stage(n, anywhere, nil)
+}
+
+// nearest picks n of the candidates by how far they are from the core that the
+// request wants to be near, and returns how many it picked.
+func (pl *placer) nearest(n int) int {
+	far := func(id int) int { return pl.hops(pl.r.Near, id) }
+	var all []int
+	for pos, c := range pl.cand {
+		if c {
+			all = append(all, far(pl.row[pos]))
+		}
+	}
+	if n <= 0 || len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	most := all[min(n, len(all))-1]
+	anywhere := group{lo: 0, hi: len(pl.row)}
+	picked := pl.stage(n, anywhere, func(id int) bool { return far(id) < most })
+	return picked + pl.stage(n-picked, anywhere, func(id int) bool { return far(id) == most })
 }
 
 // stage picks up to n of the candidates in a stretch of the row that are ok,

@@ -31,10 +31,11 @@ func layout(sockets, nodes, caches, physical, threads int) []policy.Core {
 // machines are the shapes that the tables below speak of.
 var machines = map[string][]policy.Core{
 	"flat4":   layout(1, 1, 1, 4, 1),
-	"laptop8": layout(1, 1, 1, 4, 2), // siblings 0/4 1/5 2/6 3/7
-	"server":  layout(2, 1, 2, 4, 1), // sockets 0-7 8-15, caches of 4
-	"big":     layout(2, 2, 2, 2, 2), // 16 physical, siblings n and n+16
-	"vm8":     layout(8, 1, 1, 1, 1), // each core a socket of its own
+	"laptop8": layout(1, 1, 1, 4, 2),  // siblings 0/4 1/5 2/6 3/7
+	"server":  layout(2, 1, 2, 4, 1),  // sockets 0-7 8-15, caches of 4
+	"big":     layout(2, 2, 2, 2, 2),  // 16 physical, siblings n and n+16
+	"vm8":     layout(8, 1, 1, 1, 1),  // each core a socket of its own
+	"grid":    layout(1, 1, 16, 1, 1), // 4 by 4, a cache each
 	"unknown": slices.Repeat([]policy.Core{{Kind: "cpu", Node: -1, Socket: -1, LLC: -1, Core: -1}}, 6),
 }
 
@@ -379,6 +380,22 @@ func TestCompactStaysTogether(t *testing.T) {
 			if v.Machine.Core(id).LLC != v.Machine.Core(got[0]).LLC {
 				t.Errorf("%d cores lie on several caches: %v", n, got)
 			}
+		}
+	}
+}
+
+// On a grid, where all cores share a node, near means few hops.
+func TestNearOnAGrid(t *testing.T) {
+	v := view(t, "grid", "owned 5")
+	abs := func(n int) int { return max(n, -n) }
+	v.Machine.Measure(func(a, b int) int { return abs(a%4-b%4) + abs(a/4-b/4) })
+	for n, list := range map[int]string{1: "[9]", 4: "[8 9 10 13]", 10: "[1 4 6 8 9 10 11 12 13 14]"} {
+		r := want(n, n)
+		r.Near = 9
+		got, err := policy.Place(policy.Spread, v, r)
+		slices.Sort(got)
+		if s := fmt.Sprint(got); err != nil || s != list {
+			t.Errorf("%d near 9: %v, %v, want %s", n, got, err, list)
 		}
 	}
 }
