@@ -1,6 +1,7 @@
 package ninep
 
 import (
+	"errors"
 	"syscall"
 
 	"warren/fs"
@@ -137,7 +138,7 @@ func (c *exchange) openChild(f *fid, flags fs.Flags, excl bool) error {
 		return sys.Errorf(syscall.EBUSY, "fid %d is open already", f.num)
 	}
 	n, err := c.step(f, f.node, f.qid, c.m.Name)
-	if sys.Errno(err) == syscall.ENOENT {
+	if sys.Errno(err) == syscall.ENOENT && !errors.Is(err, sys.ErrGone) {
 		return sys.ErrNoCreate
 	}
 	if err != nil {

@@ -12,6 +12,8 @@ type Meta struct {
 	Name   string
 	Made   time.Time
 
+	of *Meta // whose owner this has; nil: it has its own
+
 	mu       sync.Mutex
 	uid, gid uint32
 	mode     uint32            // of the directory, 0: by table
@@ -28,8 +30,17 @@ func NewMeta(serial uint64, name string, u *User) *Meta {
 	return &Meta{Serial: serial, Name: name, Made: time.Now(), uid: u.UID, gid: u.GID}
 }
 
+// Part returns the identity of a directory that belongs to the object, and to
+// whom that belongs: it has its own modes only.
+func (m *Meta) Part(name string) *Meta {
+	return &Meta{Serial: m.Serial, Name: name, Made: m.Made, of: m}
+}
+
 // Owner returns the uid and gid of the object.
 func (m *Meta) Owner() (uid, gid uint32) {
+	if m.of != nil {
+		return m.of.Owner()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.uid, m.gid
@@ -37,6 +48,10 @@ func (m *Meta) Owner() (uid, gid uint32) {
 
 // Chown gives the object away.
 func (m *Meta) Chown(uid, gid uint32) {
+	if m.of != nil {
+		m.of.Chown(uid, gid)
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.uid, m.gid = uid, gid

@@ -67,9 +67,8 @@ func (s *server) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofu
 		return status
 	}
 	defer f.done(s)
-	sized := n.remote && out.Size != plainSize // ordinary files of other machines are
-	if !sized && (f.kind == fs.Text || f.kind == fs.Ctl) {
-		size, err := s.length(cancel, f, in.Pid)
+	if !n.sized.Load() && (f.kind == fs.Text || f.kind == fs.Ctl) {
+		size, err := s.length(cancel, f, &in.InHeader)
 		if err != nil {
 			return status
 		}
@@ -85,7 +84,7 @@ func (s *server) stat(c *fs.Call, n *node, out *gofuse.AttrOut) gofuse.Status {
 	if err != nil {
 		return s.status(err)
 	}
-	n.mode.Store(st.Mode)
+	n.seen(&st)
 	out.SetTimeout(attrFor(st.Qid.Kind))
 	setAttr(&out.Attr, &st)
 	return gofuse.OK
@@ -110,7 +109,7 @@ func (s *server) SetAttr(cancel <-chan struct{}, in *gofuse.SetAttrIn, out *gofu
 			user = f.user
 		}
 	}
-	r := s.request(user, in.Pid, nil, false)
+	r := s.request(user, &in.InHeader, nil, false)
 	r.watch(cancel, n)
 	defer r.free()
 	if ch.Set != 0 {

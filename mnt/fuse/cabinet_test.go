@@ -14,18 +14,7 @@ import (
 // in it; the files, which are memory, are there from the start, under the names
 // that the cases use.
 func mountCabinet(t *testing.T) string {
-	dir := mountPoint(t)
-	m, err := Mount(new(cabinet).drawer(nil, "/"), dir, options(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Unmount(); err != nil {
-			t.Error(err)
-		}
-		m.Wait()
-	})
-	return dir
+	return mountNode(t, new(cabinet).drawer(nil, "/")).where.dir
 }
 
 // A cabinet is what the nodes of one tree share.

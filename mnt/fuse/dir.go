@@ -55,7 +55,7 @@ func (s *server) list(cancel <-chan struct{}, in *gofuse.ReadIn, add func(c *fs.
 		return gofuse.EBADF
 	}
 	defer f.done(s)
-	r := s.request(f.user, in.Pid, nil, false)
+	r := s.request(f.user, &in.InHeader, nil, false)
 	r.watch(cancel, f.from)
 	defer r.free()
 	c, dir := &r.call, f.from

@@ -112,7 +112,7 @@ func (s *server) open(cancel <-chan struct{}, h *gofuse.InHeader, id uint64, fla
 
 func (s *server) openNode(cancel <-chan struct{}, h *gofuse.InHeader, n *node, flags uint32) (*file, error) {
 	nonblock := flags&syscall.O_NONBLOCK != 0
-	r := s.request(s.users.ByUID(h.Uid, h.Gid), h.Pid, nil, nonblock)
+	r := s.request(s.users.ByUID(h.Uid, h.Gid), h, nil, nonblock)
 	r.watch(cancel, n)
 	defer r.free()
 	handle, opened, err := n.file.Open(&r.call, treeFlags(flags))
@@ -170,26 +170,35 @@ func openFlags(k fs.Kind) uint32 {
 
 // Read reads from an open file. A read for the page cache is refused: it
 // comes from splice(2) or sendfile(2), of busybox's cat for one, which then
-// reads as everybody does.
+// reads as everybody does. An ordinary file's may come from mmap(2) or execve(2),
+// too, which have no other way.
 func (s *server) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofuse.ReadResult, gofuse.Status) {
 	f := s.files.get(in.Fh)
 	if f == nil {
 		return nil, gofuse.EBADF
 	}
 	defer f.done(s)
-	if in.ReadFlags&gofuse.READ_LOCKOWNER == 0 && f.kind != fs.Bytes {
+	cached := in.ReadFlags&gofuse.READ_LOCKOWNER == 0
+	if cached && f.kind != fs.Bytes && !f.from.sized.Load() {
 		return nil, gofuse.EINVAL
 	}
 	off := int64(in.Offset)
 	if f.kind == fs.Stream {
 		off = -1
 	}
-	r := s.request(f.user, in.Pid, buf, f.nonblock)
+	r := s.request(f.user, &in.InHeader, buf, f.nonblock)
+	r.yield(f.from)
 	f.handle.Read(&r.call, off)
 	r.wait(cancel)
 	if r.err != nil {
 		defer r.free()
 		return nil, s.status(r.err)
+	}
+	if cached {
+		if err := s.fill(cancel, f, &in.InHeader, r, off); err != nil {
+			defer r.free()
+			return nil, s.status(err)
+		}
 	}
 	if r.lost != nil {
 		s.undo.put(in.Unique, r.lost)
@@ -197,18 +206,35 @@ func (s *server) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (go
 	return r, gofuse.OK
 }
 
+// fill reads on until the buffer of a read is full, or the file ends: the page
+// cache takes less than it asked for as the end of the file.
+func (s *server) fill(cancel <-chan struct{}, f *file, h *gofuse.InHeader, r *request, off int64) error {
+	for r.n > 0 && r.n < len(r.buf) {
+		next := s.request(f.user, h, r.buf[r.n:], f.nonblock)
+		f.handle.Read(&next.call, off+int64(r.n))
+		next.wait(cancel)
+		n, err := next.n, next.err
+		next.free()
+		if err != nil || n == 0 {
+			return err
+		}
+		r.n += n
+	}
+	return nil
+}
+
 // length returns how long an open text is, as lseek(2) wants to know before
 // it goes to the end. Reading from the second byte on continues the snapshot
 // that the file has, if any.
-func (s *server) length(cancel <-chan struct{}, f *file, pid uint32) (uint64, error) {
+func (s *server) length(cancel <-chan struct{}, f *file, h *gofuse.InHeader) (uint64, error) {
 	end := int64(1)
 	for {
-		n, err := s.measure(cancel, f, pid, end)
+		n, err := s.measure(cancel, f, h, end)
 		switch {
 		case err != nil:
 			return 0, err
 		case n == 0 && end == 1: // one byte, or none
-			n, err = s.measure(cancel, f, pid, 0)
+			n, err = s.measure(cancel, f, h, 0)
 			return uint64(n), err
 		case n == 0:
 			return uint64(end), nil
@@ -218,10 +244,10 @@ func (s *server) length(cancel <-chan struct{}, f *file, pid uint32) (uint64, er
 }
 
 // measure returns how much there is to read at an offset.
-func (s *server) measure(cancel <-chan struct{}, f *file, pid uint32, off int64) (int, error) {
-	r := s.request(f.user, pid, nil, true)
+func (s *server) measure(cancel <-chan struct{}, f *file, h *gofuse.InHeader, off int64) (int, error) {
+	r := s.request(f.user, h, nil, true)
 	defer r.free()
-	r.call.Init(f.user, int(pid), (*meter)(r), math.MaxInt32, true)
+	r.call.Init(f.user, int(h.Pid), (*meter)(r), math.MaxInt32, true)
 	f.handle.Read(&r.call, off)
 	r.wait(cancel)
 	return r.n, r.err
@@ -234,10 +260,13 @@ func (s *server) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) 
 		return 0, gofuse.EBADF
 	}
 	defer f.done(s)
-	r := s.request(f.user, in.Pid, nil, f.nonblock)
+	r := s.request(f.user, &in.InHeader, nil, f.nonblock)
 	defer r.free()
 	if len(data) > maxWrite-os.Getpagesize() {
 		r.call.MarkSplit() // the kernel cuts longer ones, at a page
+	}
+	if f.kind != fs.Stream {
+		s.handOver(r.at) // verbs start programs, and more
 	}
 	f.handle.Write(&r.call, data, int64(in.Offset))
 	r.wait(cancel)

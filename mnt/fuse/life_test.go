@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,10 +24,24 @@ import (
 	"warren/fs/sys"
 )
 
-// serveDir is the variable that makes the test binary a server, to be killed.
-const serveDir = "WARREN_TEST_FUSE_DIR"
+// Variables that make the test binary a server, to be killed, or the victim of
+// a storm.
+const (
+	serveDir = "WARREN_TEST_FUSE_DIR"
+	stormDir = "WARREN_TEST_FUSE_STORM"
+)
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(stormDir); dir != "" {
+		rounds, err := strconv.Atoi(os.Args[1])
+		if err == nil {
+			err = storm(dir, rounds)
+		}
+		if err != nil {
+			fmt.Println("failed:", err)
+		}
+		return
+	}
 	dir := os.Getenv(serveDir)
 	if dir == "" {
 		os.Exit(m.Run())
@@ -96,10 +111,16 @@ func TestKilledServer(t *testing.T) {
 	}
 }
 
+// TestMountOverDead mounts over a mount whose server was killed just now, when the
+// kernel still has the attributes of its root.
 func TestMountOverDead(t *testing.T) {
 	need(t)
 	dir := mountPoint(t)
-	kill(t, serverOn(t, dir, nil))
+	server := serverOn(t, dir, nil)
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, server)
 	m, err := Mount(wtest.NewTree().Root, dir, options(t))
 	if err != nil {
 		t.Fatal(err)
@@ -514,6 +535,47 @@ func TestNodes(t *testing.T) {
 		}
 	}
 	until(t, "the kernel forgets what is gone", func() bool { return known(m) <= before+10 })
+}
+
+// TestCreateInRemoved opens files as shells do, to be made if they are not there,
+// in the directory of an object that was removed, and where none can be made.
+func TestCreateInRemoved(t *testing.T) {
+	need(t)
+	tree := wtest.NewTree()
+	a := access{mountTree(t, tree).where.dir, wtest.Root()}
+	if err := a.Mkdir("objs/x", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := syscall.Open(a.path("objs/x"), syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(dir)
+	create := func(name string) error {
+		fd, err := syscall.Openat(dir, name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC, 0o666)
+		if err == nil {
+			syscall.Close(fd)
+		}
+		return err
+	}
+	if err := create("data"); err != nil {
+		t.Errorf("a file that is there: %v", err)
+	}
+	if err := create("none"); err != syscall.EPERM {
+		t.Errorf("one that is not: %v", err)
+	}
+	var c wfs.Call // not of the kernel, which answers by itself for what it has removed
+	c.Init(wtest.Root(), 0, nil, 0, false)
+	objs, err := tree.Root.Walk(&c, "objs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := objs.Change(&c, wfs.Change{Op: wfs.OpRemove, Name: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := create("data"); err != syscall.ENOENT {
+		t.Errorf("one of a removed object: %v", err)
+	}
 }
 
 // TestSeekInDirectory continues a listing from every position in turn.

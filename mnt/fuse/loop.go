@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,13 +23,13 @@ const (
 // Opcodes that the loop treats on its own; see fuse(4) and linux/fuse.h.
 const (
 	opLookup      = 1
-	opForget      = 2
 	opRead        = 15
+	opRelease     = 18
 	opGetXAttr    = 22
 	opListXAttr   = 23
 	opReadDir     = 28
+	opReleaseDir  = 29
 	opIoctl       = 39
-	opBatchForget = 42
 	opReadDirPlus = 44
 )
 
@@ -40,7 +41,7 @@ type worker struct {
 	in, out        [1][]byte
 }
 
-// spawn starts a goroutine that serves requests until the mount ends.
+// spawn starts a goroutine that leads.
 func (m *Mounted) spawn() {
 	m.workers.Add(1)
 	go func() {
@@ -51,15 +52,15 @@ func (m *Mounted) spawn() {
 	}()
 }
 
-// serve reads and answers requests. There is always one goroutine that reads:
-// the last to leave for the tree, where it may have to wait, starts another.
+// serve reads and answers requests for as long as this goroutine leads. One
+// goroutine reads, and what it read is answered before the next is read, unless
+// it may take its time: then another goroutine reads on. So requests keep their
+// order. That counts for RELEASE, whose answer the kernel does not wait for: who
+// closes a channel may then remove it. It is also quicker than to have all come
+// to life in turns.
 func (m *Mounted) serve(w *worker) {
 	for {
-		if !m.mayRead() {
-			return
-		}
 		req, err := m.receive(w)
-		last := m.idle.Add(-1) == 0
 		switch {
 		case err == syscall.ENODEV:
 			m.srv.waits.close()
@@ -69,28 +70,80 @@ func (m *Mounted) serve(w *worker) {
 			m.srv.waits.close()
 			return
 		}
-		op := opcode(req)
-		if last && op != opForget && op != opBatchForget {
-			m.spawn()
-		}
+		at, op := unique(req), opcode(req)
+		m.asked.Store(nodeID(req))
+		m.op.Store(op)
+		m.lead.Store(at)
+		m.supervise()
+		begin, about := time.Now(), nodeID(req)
 		m.handle(w, req)
 		m.free(w)
+		took := time.Since(begin)
+		if !m.lead.CompareAndSwap(at, 0) {
+			if took < handOverCost {
+				m.srv.nodes.quick(about, op)
+			}
+			m.taking.Lock() // until there is another, or nobody would be known to serve
+			defer m.taking.Unlock()
+			return
+		}
+		if took > 4*handOverCost {
+			m.srv.nodes.slow(about, op)
+		}
 	}
 }
 
-// mayRead counts a goroutine that is about to read; false if enough do. None is
-// counted that then does not read, or the last to leave would not know that it
-// is the last.
-func (m *Mounted) mayRead() bool {
-	for {
-		n := m.idle.Load()
-		if n >= m.maxIdle {
-			return false
-		}
-		if m.idle.CompareAndSwap(n, n+1) {
-			return true
-		}
+// handOver has another goroutine lead, if the one at this request does: its
+// number is at.
+func (m *Mounted) handOver(at uint64) {
+	if at != 0 && m.lead.CompareAndSwap(at, 0) {
+		m.spawn()
 	}
+}
+
+const (
+	// longEnough is for how long a leader may be at one request. But for files
+	// that are closed others wait: forLooks times as long.
+	longEnough = time.Millisecond
+	forLooks   = 1000
+	// handOverCost is about what it costs to have another goroutine read, on a
+	// processor that has to be woken. What takes much longer, as a big text does, is
+	// not waited for the next time.
+	handOverCost = 50 * time.Microsecond
+)
+
+// supervise sees to it that look is called.
+func (m *Mounted) supervise() {
+	if !m.looks.Load() && m.looks.CompareAndSwap(false, true) {
+		m.clock.Reset(longEnough)
+	}
+}
+
+// look takes the lead away from who was at the same request the last time, as a
+// node that does not do as it should may block. While the leader reads nobody
+// looks.
+func (m *Mounted) look() {
+	m.taking.Lock()
+	defer m.taking.Unlock()
+	at := m.lead.Load()
+	if at == 0 {
+		m.looks.Store(false)
+		if m.lead.Load() != 0 {
+			m.supervise()
+		}
+		return
+	}
+	if at != m.watched {
+		m.watched, m.looked = at, 0
+		m.clock.Reset(longEnough)
+		return
+	}
+	op := m.op.Load()
+	if m.looked++; op != opRelease && op != opReleaseDir || m.looked >= forLooks {
+		m.srv.nodes.slow(m.asked.Load(), op)
+		m.handOver(at)
+	}
+	m.clock.Reset(longEnough)
 }
 
 func opcode(req []byte) uint32 { return binary.NativeEndian.Uint32(req[4:]) }

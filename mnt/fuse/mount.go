@@ -4,8 +4,10 @@
 // decoder, which calls the server: an implementation of go-fuse's
 // RawFileSystem over fs.Node. There is no tree of inodes: a table keeps the
 // nodes that the kernel was told of by LOOKUP and has not forgotten, another
-// the open files. A read or write that must wait is parked in the tree, and
-// its goroutine sleeps until the answer or an interrupt.
+// the open files. One goroutine reads, answers, and reads on; where a request
+// may take its time another takes over the reading. A read or write that must
+// wait is parked in the tree, and its goroutine sleeps until the answer or an
+// interrupt.
 //
 // # How files behave
 //
@@ -29,6 +31,8 @@
 //
 // nodes.mu, files.mu and waits.mu guard a table each, are held for a few
 // instructions, and are never held together or while the tree is called.
+// Mounted.lead is the number of the request that the reading goroutine is at;
+// who changes it to 0 reads on, or starts who does.
 //
 // # Rationale
 //
@@ -41,7 +45,6 @@ import (
 	"encoding/binary"
 	"log"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -73,12 +76,20 @@ type Mounted struct {
 	log   *slog.Logger
 	bufs  sync.Pool // of *[bigBuffer]byte
 
-	idleMem sync.Pool    // of *worker
-	probing atomic.Bool  // see learnPoll
-	idle    atomic.Int32 // workers that wait for a request
-	maxIdle int32
+	idleMem sync.Pool   // of *worker
+	probing atomic.Bool // see learnPoll
 	workers sync.WaitGroup
-	done    chan struct{} // closed when everything is given back
+
+	lead    atomic.Uint64 // the number of the request that the leader is at; 0: it reads
+	asked   atomic.Uint64 // the node of that request, and
+	op      atomic.Uint32 // what is asked of it
+	looks   atomic.Bool   // look will be called once more
+	clock   *time.Timer   // calls it
+	taking  sync.Mutex    // held by look
+	watched uint64        // where the leader was then, and
+	looked  int           // how often already
+
+	done chan struct{} // closed when everything is given back
 
 	unmounting sync.Mutex
 }
@@ -114,13 +125,14 @@ func newMount(root fs.Node, dev int, o Options) *Mounted {
 		o.Users = new(sys.Users)
 	}
 	m := &Mounted{
-		dev:     dev,
-		srv:     newServer(root, o.Users),
-		log:     o.Log,
-		maxIdle: int32(max(2, runtime.GOMAXPROCS(0))),
-		done:    make(chan struct{}),
+		dev:  dev,
+		srv:  newServer(root, o.Users),
+		log:  o.Log,
+		done: make(chan struct{}),
 	}
-	m.srv.notify = m.notify
+	m.srv.notify, m.srv.handOver = m.notify, m.handOver
+	m.clock = time.AfterFunc(time.Hour, m.look)
+	m.clock.Stop()
 	m.idleMem.New = func() any { return new(worker) }
 	m.bufs.New = func() any { return new([bigBuffer]byte) }
 	logger := slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)
@@ -162,6 +174,7 @@ func (m *Mounted) start() error {
 	m.spawn()
 	go func() {
 		m.workers.Wait()
+		m.clock.Stop()
 		m.srv.end()
 		syscall.Close(m.dev)
 		close(m.done)

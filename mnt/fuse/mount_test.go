@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	wfs "warren/fs"
 	"warren/fs/fstest"
 )
 
@@ -73,9 +74,14 @@ func options(t testing.TB) Options {
 // mountTree mounts a tree for a test.
 func mountTree(t testing.TB, tree *fstest.Tree) *Mounted {
 	t.Helper()
+	return mountNode(t, tree.Root)
+}
+
+// mountNode mounts the tree of a node for a test.
+func mountNode(t testing.TB, root wfs.Node) *Mounted {
+	t.Helper()
 	need(t)
-	dir := mountPoint(t)
-	m, err := Mount(tree.Root, dir, options(t))
+	m, err := Mount(root, mountPoint(t), options(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"errors"
 	"syscall"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
@@ -97,7 +98,7 @@ func (s *server) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string
 	defer r.free()
 	n, err := s.enter(&r.call, dir, name, &out.EntryOut)
 	switch {
-	case sys.Errno(err) == syscall.ENOENT:
+	case sys.Errno(err) == syscall.ENOENT && !errors.Is(err, sys.ErrGone):
 		return s.status(sys.ErrNoCreate)
 	case err != nil:
 		return s.status(err)

@@ -16,9 +16,12 @@ type node struct {
 	id     uint64
 	file   fs.Node
 	remote bool          // its methods may wait for another machine
+	slow   atomic.Uint64 // the operations, a bit each, that took long of late
+	quick  atomic.Uint32 // how many of those have not since
 	own    bool          // not shared: every LOOKUP makes one
 	refs   uint64        // lookups that are not forgotten, and open files; guarded by nodes.mu
 	mode   atomic.Uint32 // permission bits, as last seen
+	sized  atomic.Bool   // an ordinary file of another machine: what it holds is at an offset, and as long as it says
 }
 
 // nodes are the files that the kernel knows. An id is never used again, so a
@@ -43,6 +46,28 @@ func (t *nodes) get(id uint64) *node {
 	return t.byID[id]
 }
 
+// slow notes that an operation of a node takes long, so that it is not waited for
+// the next times.
+func (t *nodes) slow(id uint64, op uint32) {
+	if n := t.get(id); n != nil {
+		n.quick.Store(0)
+		n.slow.Or(opBit(op))
+	}
+}
+
+// quick notes that one that was slow is not, or no more. A text is made by the
+// first of many reads, so that says little.
+func (t *nodes) quick(id uint64, op uint32) {
+	const enough = 100
+	if n := t.get(id); n != nil && n.slow.Load()&opBit(op) != 0 && n.quick.Add(1) == enough {
+		n.slow.Store(0)
+	}
+}
+
+// opBit is the bit of an operation. Those above 63 are all counted as one: there
+// is none of them that a node could be slow at.
+func opBit(op uint32) uint64 { return 1 << min(op, 63) }
+
 // hold returns the node and keeps it until it is forgotten once more.
 func (t *nodes) hold(id uint64) *node {
 	t.mu.Lock()
@@ -61,8 +86,14 @@ func (t *nodes) remember(file fs.Node, st *fs.Stat) *node {
 	if known {
 		file.Release()
 	}
-	n.mode.Store(st.Mode)
+	n.seen(st)
 	return n
+}
+
+// seen notes what stat(2) said of a node.
+func (n *node) seen(st *fs.Stat) {
+	n.mode.Store(st.Mode)
+	n.sized.Store(n.remote && st.Qid.Kind == fs.Text && st.Size > 0)
 }
 
 func (t *nodes) add(file fs.Node, q fs.Qid) (n *node, known bool) {

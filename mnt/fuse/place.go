@@ -159,14 +159,15 @@ func usable(path, name string) error {
 	return nil
 }
 
-// probe stats a mount: nil if it lives, ENOTCONN if its server is dead, and
-// ETIMEDOUT if it does not answer.
+// probe asks a mount's server for its file system: nil if it lives, ENOTCONN if
+// it is dead, and ETIMEDOUT if it does not answer. A stat would be answered by
+// the kernel for a second more, which knows the directory from before.
 func probe(path string) error {
 	const patience = 2 * time.Second
 	got := make(chan error, 1)
 	go func() {
-		var st syscall.Stat_t
-		err := syscall.Stat(path, &st)
+		var st syscall.Statfs_t
+		err := syscall.Statfs(path, &st)
 		got <- err
 	}()
 	t := time.NewTimer(patience)

@@ -16,6 +16,8 @@ import (
 type request struct {
 	call fs.Call
 	srv  *server
+	at   uint64 // its number with the kernel
+	op   uint32 // what is asked
 	buf  []byte // of a read: where the data go
 	n    int    // bytes read or written
 	err  error
@@ -35,14 +37,15 @@ const (
 
 // begin makes a request to a node, of the process that h names.
 func (s *server) begin(cancel <-chan struct{}, h *gofuse.InHeader, n *node) *request {
-	r := s.request(s.users.ByUID(h.Uid, h.Gid), h.Pid, nil, false)
+	r := s.request(s.users.ByUID(h.Uid, h.Gid), h, nil, false)
 	r.watch(cancel, n)
 	return r
 }
 
 // watch sees to it that what a node waits for on another machine ends when the
-// request is interrupted.
+// request is interrupted, and that others do not wait for it.
 func (r *request) watch(cancel <-chan struct{}, n *node) {
+	r.yield(n)
 	if !n.remote {
 		return
 	}
@@ -58,12 +61,20 @@ func (r *request) watch(cancel <-chan struct{}, n *node) {
 	}()
 }
 
-// request returns a request, ready. A read gets its data in buf.
-func (s *server) request(u *sys.User, pid uint32, buf []byte, nonblock bool) *request {
+// yield hands the lead over if the request may take its time at that node.
+func (r *request) yield(n *node) {
+	if n.remote || n.slow.Load()&opBit(r.op) != 0 {
+		r.srv.handOver(r.at)
+	}
+}
+
+// request returns a request, ready: the one of the kernel's that h begins. A
+// read gets its data in buf.
+func (s *server) request(u *sys.User, h *gofuse.InHeader, buf []byte, nonblock bool) *request {
 	r := s.requests.Get().(*request)
-	r.srv, r.buf, r.n, r.err, r.lost, r.stop = s, buf, 0, nil, nil, nil
+	r.srv, r.at, r.op, r.buf, r.n, r.err, r.lost, r.stop = s, h.Unique, h.Opcode, buf, 0, nil, nil, nil
 	r.state.Store(running)
-	r.call.Init(u, int(pid), r, len(buf), nonblock)
+	r.call.Init(u, int(h.Pid), r, len(buf), nonblock)
 	return r
 }
 
@@ -123,6 +134,7 @@ func (r *request) wait(cancel <-chan struct{}) {
 	if !r.state.CompareAndSwap(running, waiting) {
 		return
 	}
+	r.srv.handOver(r.at)
 	w := &r.srv.waits
 	w.add(r)
 	defer w.remove(r)

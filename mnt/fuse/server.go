@@ -24,6 +24,7 @@ type server struct {
 	undo     undos
 	requests sync.Pool // of *request
 	notify   func(code int32)
+	handOver func(at uint64) // called before a request may take its time
 }
 
 func newServer(root fs.Node, users *sys.Users) *server {
@@ -31,10 +32,11 @@ func newServer(root fs.Node, users *sys.Users) *server {
 		RawFileSystem: gofuse.NewDefaultRawFileSystem(),
 		users:         users,
 		notify:        func(int32) {},
+		handOver:      func(uint64) {},
 	}
 	s.requests.New = func() any { return &request{wake: make(chan struct{}, 1)} }
 	s.nodes.init(root)
-	r := s.request(&sys.User{Name: "root"}, 0, nil, false)
+	r := s.request(&sys.User{Name: "root"}, new(gofuse.InHeader), nil, false)
 	defer r.free()
 	if st, err := root.Stat(&r.call); err == nil {
 		s.nodes.get(rootID).mode.Store(st.Mode)

@@ -136,6 +136,81 @@ func TestFarNode(t *testing.T) {
 	}
 }
 
+// A gate is a file whose readers wait until it is opened, where they may not:
+// they do not park.
+type gate struct {
+	wfs.Node
+	open, waits chan struct{}
+}
+
+func (g gate) Walk(c *wfs.Call, name string) (wfs.Node, error) {
+	n, err := g.Node.Walk(c, name)
+	if err == nil && name == "status" {
+		return gate{n, g.open, g.waits}, nil
+	}
+	return n, err
+}
+
+func (g gate) Open(c *wfs.Call, flags wfs.Flags) (wfs.Handle, wfs.Node, error) {
+	h, n, err := g.Node.Open(c, flags)
+	if g.Qid().Kind == wfs.Directory || err != nil {
+		return h, n, err
+	}
+	return latched{h, g}, g, nil
+}
+
+type latched struct {
+	wfs.Handle
+	g gate
+}
+
+func (l latched) Read(c *wfs.Call, off int64) {
+	select {
+	case <-l.g.open:
+	case l.g.waits <- struct{}{}:
+		<-l.g.open
+	}
+	l.Handle.Read(c, off)
+}
+
+// TestSlowNode reads files that take long: others are served meanwhile, and each
+// of them is waited for once at most.
+func TestSlowNode(t *testing.T) {
+	g := gate{wtest.NewTree().Root, make(chan struct{}), make(chan struct{})}
+	m := mountNode(t, g)
+	dir := m.where.dir
+	var all []<-chan error
+	for range 3 {
+		_, end := start(t, []string{"/bin/sh"}, dir, `read x <$D/status`)
+		all = append(all, end)
+		<-g.waits
+		run(t, []string{"/bin/sh"}, dir, `ls -l $D >/dev/null; echo set fine >$D/ctl; cat $D/ctl`)
+	}
+	slow := func() (n int) {
+		m.srv.nodes.mu.RLock()
+		defer m.srv.nodes.mu.RUnlock()
+		for _, node := range m.srv.nodes.byPath {
+			if node.slow.Load()&opBit(opRead) != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if slow() == 0 {
+		t.Error("no node is known to be slow")
+	}
+	close(g.open)
+	for _, end := range all {
+		if err := ends(t, "a reader", end); err != nil {
+			t.Error(err)
+		}
+	}
+	until(t, "no node is known to be slow", func() bool {
+		run(t, []string{"/bin/sh"}, dir, `for i in 1 2 3 4 5 6 7 8 9; do read x <$D/status; read x <$D/ctl; done`)
+		return slow() == 0
+	})
+}
+
 func TestParseMounts(t *testing.T) {
 	const text = `22 28 0:21 / /proc rw,relatime - proc proc rw
 41 27 0:39 / /a\040b\134c rw,nosuid shared:5 master:1 - fuse.warren warren rw,user_id=0
