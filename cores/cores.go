@@ -80,6 +80,9 @@ type Program struct {
 	Pin   Pin
 	// Files 0, 1 and 2 of the program; the driver does not close them.
 	Stdin, Stdout, Stderr *os.File
+	// Pending reports whether more of the input has come than is in Stdin yet, or
+	// its end; nil: that is not known.
+	Pending func() bool
 }
 
 // Usage is what a job has used, with its waited-for children.

@@ -95,7 +95,7 @@ func (k *kernel) slow(msg *message) bool {
 	case msg.kind == agree:
 		return len(msg.a.parts) == 1 && msg.a.parts[0].works
 	}
-	return msg.kind == act
+	return msg.kind == act && k.promise != nil && len(k.promise.work) > 0
 }
 
 // next takes the next message from the inbox; without one the kernel is idle.

@@ -31,8 +31,9 @@ type part struct {
 	first, end cores.ID // its cores in the whole
 }
 
-// New returns the machine that is made of these, which it owns from then on. If
-// one of them is a simulator, so is the whole; of more than one that is EINVAL.
+// New returns the machine that is made of these, which it owns from then on, and
+// closes if it fails. If one of them is a simulator, so is the whole; of more
+// than one that is EINVAL.
 func New(list ...cores.Driver) (cores.Driver, error) {
 	d := &Driver{}
 	var sim *simulator
@@ -42,7 +43,11 @@ func New(list ...cores.Driver) (cores.Driver, error) {
 		s, ok := p.(cores.Simulator)
 		switch {
 		case ok && sim != nil:
-			return nil, sys.Errorf(syscall.EINVAL, "one machine of a mix can be simulated, not both %s and %s", sim.sim.Name(), s.Name())
+			err := sys.Errorf(syscall.EINVAL, "one machine of a mix can be simulated, not both %s and %s", sim.sim.Name(), s.Name())
+			for _, p := range list {
+				err = errors.Join(err, p.Close())
+			}
+			return nil, err
 		case ok:
 			sim = &simulator{Driver: d, sim: s, first: first}
 		}
@@ -210,6 +215,9 @@ func (d *Driver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) 
 	}
 	j, err := whose.Driver.Launch(p, own)
 	if err != nil {
+		if sys.Errno(err) == syscall.ENOEXEC {
+			err = sys.Errorf(syscall.ENOEXEC, "%v (on cores of %s; kind says which others: %s)", err, whose.Name(), d.kindsBut(whose))
+		}
 		return nil, err
 	}
 	mixed := job{Job: j, d: d, part: whose}
@@ -217,6 +225,17 @@ func (d *Driver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) 
 		return debugJob{mixed, debug}, nil
 	}
 	return mixed, nil
+}
+
+// kindsBut are the kinds of cores of the other machines.
+func (d *Driver) kindsBut(p *part) string {
+	var kinds []string
+	for i := range d.infos {
+		if id := cores.ID(i); (id < p.first || id >= p.end) && !slices.Contains(kinds, d.infos[i].Kind) {
+			kinds = append(kinds, d.infos[i].Kind)
+		}
+	}
+	return strings.Join(kinds, " ")
 }
 
 // Foreign tells of busy tasks on these cores that no driver started.

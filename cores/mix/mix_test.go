@@ -15,6 +15,9 @@ import (
 type scripted struct{ *coretest.FakeDriver }
 
 func (s scripted) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) {
+	if len(p.Args) > 0 && p.Args[0] == "foreign" {
+		return nil, sys.Errorf(syscall.ENOEXEC, "no program")
+	}
 	j, err := s.FakeDriver.Launch(p, slots)
 	if err != nil {
 		return nil, err
@@ -58,6 +61,28 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// simulated is a simulator of no cores.
+type simulated struct {
+	cores.Simulator
+	closed *int
+}
+
+func (simulated) Name() string        { return "simulated" }
+func (simulated) Cores() []cores.Info { return nil }
+func (s simulated) Close() error      { *s.closed++; return nil }
+
+// TestTwoSimulators: they are refused, and nothing is left open.
+func TestTwoSimulators(t *testing.T) {
+	closed := 0
+	_, err := New(scripted{coretest.Fake(2)}, simulated{closed: &closed}, simulated{closed: &closed})
+	if sys.Errno(err) != syscall.EINVAL || err.Error() != "one machine of a mix can be simulated, not both simulated and simulated" {
+		t.Error(err)
+	}
+	if closed != 2 {
+		t.Errorf("%d of 2 were closed", closed)
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	d, _, b := two(t)
 	infos := d.Cores()
@@ -90,6 +115,10 @@ func TestOneMachine(t *testing.T) {
 	_, err := d.Launch(cores.Program{Name: "x", Args: []string{"run"}}, []cores.Slot{{VCore: 0, Core: 3}, {VCore: 1, Core: 4}})
 	if sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "core 3 is of fake, core 4 of fake") {
 		t.Errorf("across machines: %v", err)
+	}
+	_, err = d.Launch(cores.Program{Name: "x", Args: []string{"foreign"}}, []cores.Slot{{VCore: 0, Core: 3}})
+	if sys.Errno(err) != syscall.ENOEXEC || !strings.HasPrefix(err.Error(), "no program (on cores of fake; kind says which others: ") {
+		t.Errorf("another machine's program: %v", err)
 	}
 	j, err := d.Launch(cores.Program{Name: "y", Args: []string{"run"}}, []cores.Slot{{VCore: 0, Core: 9}})
 	if err != nil {

@@ -2,11 +2,13 @@ package riscv
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -109,6 +111,58 @@ func TestFiles(t *testing.T) {
 	}
 	if got, err := os.ReadFile(out.Name()); err != nil || string(got) != text {
 		t.Errorf("%d bytes came back of %d: %v", len(got), len(text), err)
+	}
+}
+
+// TestInputInTime: input that has come before a program asks for it is given when it
+// does, however long the host takes to pass it on.
+func TestInputInTime(t *testing.T) {
+	small := program(t, "small")
+	text := strings.Repeat("the words of a file\n", 10_001)
+	run := func() string {
+		d := openMachine(t, "mesh=3x2")
+		defer d.Close()
+		in, feed, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		var fed atomic.Bool
+		go func() {
+			for rest := text; len(rest) > 0; {
+				time.Sleep(rand.N(200 * time.Microsecond)) // of use, whatever comes of it
+				n := min(len(rest), 1+rand.N(20_000))
+				if _, err := feed.WriteString(rest[:n]); err != nil {
+					t.Error(err)
+				}
+				rest = rest[n:]
+			}
+			feed.Close()
+			fed.Store(true)
+		}()
+		j, err := d.Launch(cores.Program{
+			Name: "copy", Args: []string{small, "copy"}, Stdin: in, Stdout: out, Pending: func() bool { return !fed.Load() },
+		}, slotsOn(0, 1, 2, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, j)
+		got, err := os.ReadFile(out.Name())
+		if err != nil || len(got) != len(text) {
+			t.Errorf("%d bytes of %d: %v", len(got), len(text), err)
+		}
+		return string(d.AppendTime(nil)) + string(got)
+	}
+	want := run()
+	for range 3 {
+		if got := run(); got != want {
+			t.Errorf("it went otherwise: %.40s\nand before: %.40s", got, want)
+		}
 	}
 }
 
@@ -215,6 +269,80 @@ func TestSnapshotFile(t *testing.T) {
 	}
 	if err := d.Snapshot(nil, "relative"); sys.Errno(err) != syscall.EINVAL {
 		t.Errorf("snapshot at a relative path: %v", err)
+	}
+}
+
+// TestShownNumbers: behind another machine's cores, texts have the numbers of the whole.
+func TestShownNumbers(t *testing.T) {
+	m, err := spec.Shipped("mesh=2x1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(Options{Machine: m, First: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Do(1, cores.Offline); err != nil {
+		t.Fatal(err)
+	}
+	for want, err := range map[string]error{
+		"load: core 11 is offline":                             d.LoadProgram(nil, cores.Set{1}, []string{"/bin/true"}),
+		"core 11 is simulated: nothing interrupts it":          d.Measure(1, time.Second),
+		"step: nothing is loaded on core 10 (load FILE first)": d.Step(cores.Set{0}, 1),
+	} {
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if set, err := d.Select("11,x=1"); err != nil || set.String() != "1" {
+		t.Errorf("%v, %v", set, err)
+	}
+}
+
+// TestRecordIsKept: a record that cannot be written is kept until it can, and the
+// end of the machine writes it.
+func TestRecordIsKept(t *testing.T) {
+	d := openMachine(t, "mesh=1x1")
+	dir := filepath.Join(t.TempDir(), "dir")
+	file := filepath.Join(dir, "record")
+	for range 2 {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Record(nil, file); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Record(nil, ""); sys.Errno(err) != syscall.ENOENT || !strings.Contains(err.Error(), "record off tries again") || d.Recording() != file {
+			t.Errorf("%v, recording %q", err, d.Recording())
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Record(nil, ""); err != nil || d.Recording() != "" {
+			t.Errorf("%v, recording %q", err, d.Recording())
+		}
+		if b, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(b), "# warren record of mesh=1x1") {
+			t.Errorf("record %q, %v", b, err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Record(nil, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(file); err != nil || len(b) == 0 {
+		t.Errorf("record %q, %v", b, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -35,7 +36,7 @@ func (d *Driver) Launch(p cores.Program, slots []cores.Slot) (cores.Job, error) 
 	}
 	images := &images{program: p, known: make(map[string]*sim.Image)}
 	j.job, err = d.m.Launch(sim.Launch{
-		Name: p.Name, Cores: on, Write: j.write, More: j.more(),
+		Name: p.Name, Cores: on, Write: j.write, Ready: j.ready, More: j.more(),
 		Image: images.of,
 	})
 	if err != nil {
@@ -55,10 +56,10 @@ func (d *Driver) places(slots []cores.Slot) ([]int, error) {
 	on := make([]int, len(slots))
 	for i, s := range slots {
 		if !d.has(s.Core) {
-			return nil, sys.Errorf(syscall.ENXIO, "no core %d: this machine has %d", s.Core, len(d.infos))
+			return nil, sys.Errorf(syscall.ENXIO, "no core %d: this machine has %d", d.shown(s.Core), len(d.infos))
 		}
 		if !d.Online(s.Core) {
-			return nil, sys.Errorf(syscall.EBUSY, "core %d is offline", s.Core)
+			return nil, sys.Errorf(syscall.EBUSY, "core %d is offline", d.shown(s.Core))
 		}
 		on[i] = int(s.Core)
 	}
@@ -75,16 +76,14 @@ type images struct {
 
 // of is what a core of a role runs.
 func (i *images) of(role string) (*sim.Image, error) {
-	p, args := &i.program, i.program.Args
-	if own, ok := p.Roles[role]; ok {
-		args = own
+	p, args, key := &i.program, i.program.Args, ""
+	for name, own := range p.Roles {
+		if strings.EqualFold(name, role) {
+			args, key = own, role
+		}
 	}
 	if len(args) == 0 {
 		return nil, sys.Errorf(syscall.EINVAL, "exec: nothing to run on cores of role %s (want exec PROG, or exec -on %s PROG)", role, role)
-	}
-	key := role
-	if _, ok := p.Roles[role]; !ok {
-		key = ""
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -112,7 +111,8 @@ type job struct {
 
 	stdin          *os.File
 	stdout, stderr *os.File
-	reading        sync.Mutex
+	reading        sync.Mutex // guards input
+	input          []byte     // as it is read
 
 	mu    sync.Mutex
 	slots []cores.Slot
@@ -178,9 +178,56 @@ func (j *job) read() {
 	<-j.begun
 	j.reading.Lock()
 	defer j.reading.Unlock()
-	buf := make([]byte, inputPiece)
-	n, err := j.stdin.Read(buf)
-	j.job.Feed(buf[:n], err != nil)
+	n, err := j.stdin.Read(j.buffer())
+	j.job.Feed(j.input[:n], err != nil)
+}
+
+func (j *job) buffer() []byte {
+	if j.input == nil {
+		j.input = make([]byte, inputPiece)
+	}
+	return j.input
+}
+
+// readyTime bounds how long the machine stands until input arrives that has come.
+const readyTime = time.Second
+
+// ready returns a piece of the input that has come, as large as there is, and
+// whether the input has ended: what there is when it is asked for does not depend
+// on how soon the host passes it on.
+func (j *job) ready() (p []byte, eof bool) {
+	if j.stdin == nil || !j.reading.TryLock() {
+		return nil, false
+	}
+	defer j.reading.Unlock()
+	buf, n := j.buffer(), 0
+	for end := time.Now().Add(readyTime); n < len(buf) && j.readable(end); {
+		k, err := unix.Read(int(j.stdin.Fd()), buf[n:])
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if k <= 0 {
+			return buf[:n], true
+		}
+		n += k
+	}
+	return buf[:n], false
+}
+
+// readable reports whether a read of the input would not wait; it waits for what
+// has come, but is not in the file yet, until then.
+func (j *job) readable(end time.Time) bool {
+	for {
+		pending := j.program.Pending != nil && j.program.Pending()
+		wait := 0
+		if pending {
+			wait = 1
+		}
+		fds := []unix.PollFd{{Fd: int32(j.stdin.Fd()), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds, wait); n > 0 || err == nil && !pending || time.Now().After(end) {
+			return n > 0
+		}
+	}
 }
 
 // wait waits for the end.

@@ -11,6 +11,7 @@
 package riscv
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type Options struct {
 	Workers int    // 0: as many as the host has processors
 	First   int    // the number of the first core in what is read, if it is one of several machines
 	NoHot   bool   // never compile programs
+	Heat    int64  // instructions of a program that are interpreted before it is compiled; 0: sim's own number
 	// Tell is told of deadlocks: a kind and a text. nil: nobody.
 	Tell func(kind, text string)
 	Log  *slog.Logger
@@ -38,6 +40,7 @@ type Options struct {
 // A Driver drives a simulated machine: a cores.Simulator.
 type Driver struct {
 	m      *sim.Machine
+	first  int // the shown number of core 0
 	infos  []cores.Info
 	off    []atomic.Bool // cores that are offline
 	closed atomic.Bool
@@ -51,7 +54,7 @@ var _ cores.Simulator = (*Driver)(nil)
 
 // Open brings a machine up.
 func Open(o Options) (*Driver, error) {
-	so := sim.Options{Quantum: o.Quantum, Workers: o.Workers, First: o.First, NoHot: o.NoHot, Log: o.Log}
+	so := sim.Options{Quantum: o.Quantum, Workers: o.Workers, First: o.First, NoHot: o.NoHot, Heat: o.Heat, Log: o.Log}
 	if o.Tell != nil {
 		so.Tell = func(text string) { o.Tell("deadlock", text) }
 	}
@@ -60,7 +63,7 @@ func Open(o Options) (*Driver, error) {
 		return nil, err
 	}
 	n := o.Machine.Cores()
-	d := &Driver{m: m, infos: make([]cores.Info, n), off: make([]atomic.Bool, n)}
+	d := &Driver{m: m, first: o.First, infos: make([]cores.Info, n), off: make([]atomic.Bool, n)}
 	for i := range d.infos {
 		d.infos[i] = info(o.Machine, i)
 	}
@@ -105,10 +108,13 @@ func (d *Driver) Distance(a, b cores.ID) int {
 	return 9 + min(s.Hops(ta, tb), s.Hops(tb, ta))
 }
 
+// shown is a core's number in texts: another machine's may come before.
+func (d *Driver) shown(id cores.ID) int { return d.first + int(id) }
+
 // Do switches a core on or off. A simulated core is always quiet.
 func (d *Driver) Do(id cores.ID, op cores.Op) error {
 	if !d.has(id) {
-		return sys.Errorf(syscall.ENXIO, "no core %d", id)
+		return sys.Errorf(syscall.ENXIO, "no core %d", d.shown(id))
 	}
 	switch op {
 	case cores.Online:
@@ -116,7 +122,7 @@ func (d *Driver) Do(id cores.ID, op cores.Op) error {
 	case cores.Offline:
 		switch d.m.State(int(id)) {
 		case sim.Running, sim.Parked, sim.Halted:
-			return sys.Errorf(syscall.EBUSY, "core %d runs a program", id)
+			return sys.Errorf(syscall.EBUSY, "it runs a program (reset in cores/%d/ctl ends one that was loaded there)", d.shown(id))
 		}
 		d.off[id].Store(true)
 	case cores.QuietOn, cores.QuietOff:
@@ -126,7 +132,7 @@ func (d *Driver) Do(id cores.ID, op cores.Op) error {
 
 // Measure is not for simulated cores: nothing interrupts them.
 func (d *Driver) Measure(id cores.ID, _ time.Duration) error {
-	return sys.Errorf(syscall.EOPNOTSUPP, "core %d is simulated: nothing interrupts it", id)
+	return sys.Errorf(syscall.EOPNOTSUPP, "core %d is simulated: nothing interrupts it", d.shown(id))
 }
 
 // Noise is none: a simulated core runs nothing but its program.
@@ -145,7 +151,13 @@ func (d *Driver) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	return d.m.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var err error
+	if d.record.file != "" {
+		err = d.endRecord()
+	}
+	return errors.Join(err, d.m.Close())
 }
 
 // sample is the counters of the last period.

@@ -13,9 +13,10 @@ import (
 // Simulated reports whether it is one of the machine's cores: all are simulated.
 func (d *Driver) Simulated(id cores.ID) bool { return d.has(id) }
 
-// Select returns the cores that an expression means.
+// Select returns the cores that an expression means, in which cores have the
+// numbers that are shown.
 func (d *Driver) Select(expr string) (cores.Set, error) {
-	list, err := d.m.Spec().Select(expr)
+	list, err := d.m.Spec().SelectFrom(d.first, expr)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func (d *Driver) WriteMemory(id cores.ID, p []byte, addr uint32) error {
 func (d *Driver) LoadProgram(u *sys.User, on cores.Set, args []string) error {
 	for _, id := range on {
 		if !d.Online(id) {
-			return sys.Errorf(syscall.EBUSY, "load: core %d is offline", id)
+			return sys.Errorf(syscall.EBUSY, "load: core %d is offline", d.shown(id))
 		}
 	}
 	elf, err := readAs(u, "/", args[0], maxELF)
@@ -192,6 +193,7 @@ func (d *Driver) Restore(u *sys.User, file string) error {
 type record struct {
 	user *sys.User
 	file string
+	done []byte // the record, ended, that could not be written yet
 }
 
 // Record begins a record that is written to a file when it ends; "" ends it.
@@ -207,13 +209,26 @@ func (d *Driver) Record(u *sys.User, file string) error {
 		if err := writeAs(u, file, nil); err != nil { // what cannot be written is told now
 			return err
 		}
-		d.record = record{u, file}
+		d.record = record{user: u, file: file}
 		d.m.Record(true)
 		return nil
 	default:
-		d.record = record{}
-		return writeAs(old.user, old.file, d.m.Record(false))
+		return d.endRecord()
 	}
+}
+
+// endRecord writes the record to its file. If that fails it is kept, to be
+// written when it is ended again.
+func (d *Driver) endRecord() error {
+	r := &d.record
+	if r.done == nil {
+		r.done = d.m.Record(false)
+	}
+	if err := writeAs(r.user, r.file, r.done); err != nil {
+		return sys.Errorf(sys.Errno(err), "record: %v (it has ended and is kept: record off tries again)", err)
+	}
+	d.record = record{}
+	return nil
 }
 
 // Recording is the file that a record goes to; "": none.

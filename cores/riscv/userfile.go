@@ -38,14 +38,22 @@ func child(ctx context.Context, u *sys.User, dir, name string, args ...string) (
 	return cmd, nil
 }
 
-// readAs reads a file of at most so many bytes as the user who names it.
+// read reads the file $1 and waits for nobody: what has nothing to read yet, such as
+// a stream of a mount, is an error. Of pipes dd does not say so: opened like this,
+// they seem empty.
+const read = `
+if [ -p "$1" ]; then echo "Resource temporarily unavailable" >&2; exit 1; fi
+exec dd if="$1" iflag=nonblock bs=64k status=none`
+
+// readAs reads a file of at most so many bytes as the user who names it. EINVAL
+// for pipes and streams.
 func readAs(u *sys.User, dir, file string, most int64) ([]byte, error) {
 	if file == "" || strings.IndexByte(file, 0) >= 0 {
 		return nil, sys.Errorf(syscall.EINVAL, "bad file name %q", file)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), fileTime)
 	defer cancel()
-	cmd, err := child(ctx, u, "", "cat", "--", path(dir, file))
+	cmd, err := child(ctx, u, "", "sh", "-c", read, "sh", path(dir, file))
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +75,24 @@ func readAs(u *sys.User, dir, file string, most int64) ([]byte, error) {
 	return b, fileError(file, ctx, errors.Join(err, cmd.Wait()), said.String())
 }
 
-// writeAs writes a file as the user who names it. It appears whole or not at all.
+// replace writes what it reads to the file $1: to where that leads if it is a link.
+// A regular file appears whole or not at all; into a device or pipe it writes, as
+// there is nothing to be put in the place of that.
+const replace = `
+if [ -d "$1" ]; then echo "Is a directory" >&2; exit 1; fi
+if [ -e "$1" ] && [ ! -f "$1" ]; then cat >"$1"; exit; fi
+f=$1
+if [ -L "$f" ]; then f=$(readlink -f -- "$f") || { echo "No such file or directory" >&2; exit 1; }; fi
+t=$(mktemp "$f.XXXXXX") && cat >"$t" && mv -f -- "$t" "$f" || { s=$?; rm -f -- "$t"; exit $s; }`
+
+// writeAs writes a file as the user who names it.
 func writeAs(u *sys.User, file string, data []byte) error {
 	if !strings.HasPrefix(file, "/") || strings.IndexByte(file, 0) >= 0 {
 		return sys.Errorf(syscall.EINVAL, "want an absolute path, not %q", file)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), fileTime)
 	defer cancel()
-	const script = `t=$(mktemp "$1.XXXXXX") && cat >"$t" && mv -f -- "$t" "$1" || { s=$?; rm -f -- "$t"; exit $s; }`
-	cmd, err := child(ctx, u, "", "sh", "-c", script, "sh", file)
+	cmd, err := child(ctx, u, "", "sh", "-c", replace, "sh", file)
 	if err != nil {
 		return err
 	}
@@ -92,8 +109,12 @@ func fileError(file string, ctx context.Context, err error, said string) error {
 	case ctx.Err() != nil:
 		return sys.Errorf(syscall.ETIMEDOUT, "%s: took longer than %v", file, fileTime)
 	}
+	text := strings.ToLower(said)
+	if strings.Contains(text, syscall.EAGAIN.Error()) {
+		return sys.Errorf(syscall.EINVAL, "%s: a pipe or stream, not a file (cat it into one first)", file)
+	}
 	for _, no := range []syscall.Errno{syscall.ENOENT, syscall.EACCES, syscall.EISDIR, syscall.ENOTDIR, syscall.ENOSPC, syscall.EROFS, syscall.EPERM, syscall.ELOOP, syscall.ENAMETOOLONG} {
-		if strings.Contains(strings.ToLower(said), no.Error()) {
+		if strings.Contains(text, no.Error()) {
 			return sys.Errorf(no, "%s: %v", file, no)
 		}
 	}

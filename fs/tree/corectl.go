@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -198,6 +199,17 @@ func parseMeasure(w []string) (func(*fs.Call, *coreRoot, cores.Set) error, error
 
 // mayMeasure says why a user may not measure cores now.
 func (r *coreRoot) mayMeasure(u *sys.User, set cores.Set) error { return r.mayUse(u, set, false) }
+
+// mayRule says why a user may not do what concerns all of a set of cores as one
+// machine, which go on as they are: those that are offline are not asked about.
+func (r *coreRoot) mayRule(u *sys.User, set cores.Set) error {
+	v := r.m.View()
+	online := slices.DeleteFunc(slices.Clone(set), func(id cores.ID) bool { return !v.Core(id).Online })
+	if len(online) == 0 {
+		return r.change(u, set, kern.Offline, false)
+	}
+	return r.mayUse(u, online, true)
+}
 
 // mayUse says why a user may not use cores now, which must be free unless claimed
 // is allowed. Who may switch a core may: that is found by asking for what is so

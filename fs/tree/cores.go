@@ -38,6 +38,8 @@ type core struct {
 	id   cores.ID
 	root *coreRoot
 	meta *sys.Meta
+
+	chans atomic.Pointer[channels]
 }
 
 func (c *core) Meta() *sys.Meta { return c.meta }
@@ -73,7 +75,8 @@ func coresDir() *fs.Dir[*coreRoot] {
 		Files: append([]fs.File[*coreRoot]{
 			{
 				Name: "ctl", Perm: 0o666, Kind: fs.Ctl, Verbs: setVerbs(),
-				Doc: "Commands for sets of cores: all of a set or none. Those of cores/N/ctl, with the set first.",
+				Doc: "Commands for sets of cores: all of a set or none. Those of cores/N/ctl, with the set first. A set is a list such as 0-3,8; of simulated cores also terms that all must hold, " +
+					"joined by commas: x=0-13,y=0-9 (a rectangle of tiles), tile=3, kind=tensix, role=T1,T2, or a list first.",
 			},
 			{
 				Name: "stat", Perm: 0o444, Kind: fs.Text, Text: textOf((*coreRoot).textStat),
@@ -127,7 +130,8 @@ func coreDir() *fs.Dir[*core] {
 	return &fs.Dir[*core]{
 		Class: classCore,
 		Name:  "cores/N/",
-		Doc:   "A core. Simulated cores have files of their own beside those of all.",
+		Doc: "A core. Simulated cores have files of their own beside those of all. What is in a core, its registers, memory, console, channels and gdb, is for the owner of its directory and " +
+			"its group, at first the server's: chown gives them to who has the core (grant in sched/ctl lets him load and run). Of a process of procs its owner has output and gdb.",
 		Files: append([]fs.File[*core]{
 			{
 				Name: "ctl", Perm: 0o666, Kind: fs.Ctl, Verbs: coreVerbs(),

@@ -65,7 +65,7 @@ func procSettings() []fs.Verb[*mcp.Proc] {
 			Dump:  func(p *mcp.Proc) []string { return []string{coresText(p.Request())} },
 		},
 		{
-			Name: "on", Args: "SET|any", Doc: "Only these cores.",
+			Name: "on", Args: "SET|any", Doc: "Only these cores: a list, or an expression as cores/ctl takes it.",
 			Parse: func(w []string) (procAction, error) {
 				return parseSet("on", w[0], anyWord, func(_ *fs.Call, p *mcp.Proc, set cores.Set) error { return p.SetOn(set) })
 			},
@@ -250,11 +250,15 @@ func parseSet(verb, word, none string, do func(*fs.Call, *mcp.Proc, cores.Set) e
 	if word == none {
 		return func(c *fs.Call, p *mcp.Proc) error { return do(c, p, nil) }, nil
 	}
-	if _, err := cores.ParseSet(word, maxCores); err != nil && sys.Errno(err) != syscall.ENXIO {
+	expression := strings.Contains(word, "=")
+	if _, err := cores.ParseSet(word, maxCores); err != nil && !expression && sys.Errno(err) != syscall.ENXIO {
 		return nil, err
 	}
 	return func(c *fs.Call, p *mcp.Proc) error {
 		set, err := cores.ParseSet(word, p.Cores())
+		if expression {
+			set, err = p.Select(word)
+		}
 		if err != nil {
 			return sys.Errorf(sys.Errno(err), "%s: %v", verb, err)
 		}

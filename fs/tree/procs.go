@@ -94,18 +94,19 @@ func (r *procRoot) textStat(b []byte) []byte {
 		b = append(appendOrDash(b, int64(s.PID)), ' ')
 		b = append(appendOrDash(b, unixSeconds(s.Started)), ' ')
 		b = append(strconv.AppendInt(b, int64(s.Load), 10), ' ')
-		b = append(fs.AppendQuoted(b, commandText(s.Args)), '\n')
+		b = append(fs.AppendQuoted(b, commandText(p, s.Args)), '\n')
 		return true
 	})
 	return b
 }
 
-// commandText is a program and its arguments in one line of text.
-func commandText(args []string) string {
-	if args == nil {
-		return "-"
+// commandText is a program and its arguments in one line of text; those of
+// roles, if there is none for all cores.
+func commandText(p *mcp.Proc, args []string) string {
+	if args != nil {
+		return string(appendWords(nil, args))
 	}
-	return string(appendWords(nil, args))
+	return dash(strings.Join(dumpExec(p), "; "))
 }
 
 // appendWords appends words so that they can be read back from a ctl.
@@ -271,7 +272,7 @@ func appendProcStatus(p *mcp.Proc, b []byte) []byte {
 	b = append(appendInt(b, "sys_us ", int(s.Usage.Sys.Microseconds())), '\n')
 	b = append(appendInt(b, "cpu_permille ", s.Load), '\n')
 	b = appendWord(b, "foreign", dash(strings.Join(p.Foreign(), ", ")))
-	return appendWord(b, "command", commandText(s.Args))
+	return appendWord(b, "command", commandText(p, s.Args))
 }
 
 // appendWord appends a line of a status file whose value is one word.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,12 +86,17 @@ show a/ctl >b/ctl
 show b/ctl`, "mode publish\ncap 3\nhangup on\n"},
 }
 
-func TestChansInShells(t *testing.T) {
-	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+func needFUSE(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
 		t.Skip("no FUSE: ", err)
-	} else {
-		f.Close()
 	}
+	f.Close()
+}
+
+func TestChansInShells(t *testing.T) {
+	needFUSE(t)
 	for _, shell := range [][]string{{"bash"}, {"dash"}, {"busybox", "sh"}} {
 		t.Run(shell[len(shell)-1]+" of "+shell[0], func(t *testing.T) {
 			if _, err := exec.LookPath(shell[0]); err != nil {
@@ -123,4 +130,25 @@ func runInMount(t *testing.T, command []string, want string) {
 	if err := m.Unmount(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRemovedOnceClosed closes a channel and removes it at once, on a machine
+// that is busy: close(2) does not wait for the server, so the server must not
+// overtake it.
+func TestRemovedOnceClosed(t *testing.T) {
+	needFUSE(t)
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip(err)
+	}
+	var done atomic.Bool
+	defer done.Store(true)
+	for range 2 * runtime.GOMAXPROCS(0) {
+		go func() {
+			for !done.Load() {
+			}
+		}()
+	}
+	runInMount(t, []string{"bash", "-ec", `cd "$0"; for ((i = 0; i < 400; i++)); do
+		mkdir c; echo x >c/data; read -r <c/lines; echo rm >c/ctl
+	done`}, "")
 }

@@ -31,8 +31,8 @@ func simulatedFiles() []fs.File[*core] {
 			Name: "hart", Perm: 0o444, Kind: fs.Text, Has: simulated, Text: shown(cores.Simulator.AppendHart),
 			Doc: "What a simulated core does. state is idle, ready (a program is loaded), running, parked (in a call that waits), frozen (its process was stopped), halted, exited or faulted; " +
 				"x and y are where its tile lies; at is pc as a place in the program; cycles is the core's time, of which it was parked for parked_cycles; wait is what it waits for; " +
-				"mark is the last waypoint that the program set; tier is interpreted or compiled.",
-			Format: "state x y tile index kind role process rank pc at retired cycles parked_cycles wait mark tier",
+				"mark is the last waypoint that the program set; tier is interpreted or compiled; extra is what the simulated core has beyond its isa, which is the silicon's.",
+			Format: "state x y tile index kind role process rank pc at retired cycles parked_cycles wait mark tier extra",
 		},
 		{
 			Name: "regs", Perm: permUsed, Kind: fs.Ctl, Verbs: registerVerbs(), Has: simulated,
@@ -60,11 +60,11 @@ func simulatedFiles() []fs.File[*core] {
 		},
 		{
 			Name: "cons", Perm: permSeen, Kind: fs.Stream, Has: simulated, Open: openPortOf(cores.Simulator.Cons),
-			Doc: "The core's console: what its program writes to files 1 and 2, from the last 256 writes on. A reader that is too slow finds \"lost N\".",
+			Doc: "The core's console: what its program writes to files 1 and 2, from the last 256 writes of that program on. A reader that is too slow finds \"lost N\".",
 		},
 		{
 			Name: "wait", Perm: 0o444, Kind: fs.Stream, Has: simulated, Open: openPortOf(cores.Simulator.Ended),
-			Doc:    "One record when the core has stopped, at once if it has: by the end of its program, a fault, or a halt. Then end of file.",
+			Doc:    "One record when the core has stopped, at once if it has: by the end of its program, a fault, or a halt that is not a debugger's. Then end of file. code is the exit status, 128 and the number where a signal or a fault ended it.",
 			Format: "core state code 'text'",
 		},
 		{
@@ -74,7 +74,7 @@ func simulatedFiles() []fs.File[*core] {
 		{
 			Name: "chan", Perm: 0o755, Kind: fs.Directory, Has: simulated,
 			Doc: "The core's channels.",
-			Sub: func(c *core, up fs.Node) fs.Node { return channelDir().Node(newChannels(c), up) },
+			Sub: func(c *core, up fs.Node) fs.Node { return channelDir().Node(c.channels(), up) },
 		},
 	}
 }
@@ -193,17 +193,19 @@ type channels struct {
 
 func (ch *channels) Meta() *sys.Meta { return ch.meta }
 
-func newChannels(c *core) *channels {
-	meta := sys.NewMeta(uint64(c.id), "chan", self())
-	meta.Made = c.root.meta.Made
-	return &channels{c, meta}
+// channels are the core's, made when they are first walked to.
+func (c *core) channels() *channels {
+	if c.chans.Load() == nil {
+		c.chans.CompareAndSwap(nil, &channels{c, c.meta.Part("chan")})
+	}
+	return c.chans.Load()
 }
 
 func channelDir() *fs.Dir[*channels] {
 	d := &fs.Dir[*channels]{
 		Class: classChannels,
 		Name:  "cores/N/chan/",
-		Doc: "The message channels of a simulated core, by number. A write is a message to the core, of at most 64 KiB, which its program takes with warren_recv; " +
+		Doc: "The message channels of a simulated core, by number, whose owner is the core's. A write is a message to the core, of at most 64 KiB, which its program takes with warren_recv; " +
 			"a read takes a message that the program sent to the host (warren_host). A channel holds 64 messages each way; beyond that who sends waits.",
 	}
 	for n := range cores.Channels {
@@ -227,9 +229,10 @@ func machineFiles() []fs.File[*coreRoot] {
 		{
 			Name: "blocked", Perm: 0o444, Kind: fs.Text, Has: someSimulated,
 			Text: textOf(func(r *coreRoot, b []byte) []byte { return r.sim.AppendBlocked(b) }),
-			Doc: "A line for each simulated core that is parked: what it waits for, since when, and where. If no core of a process can go on by itself or by input from files, " +
-				"that is a deadlock, and is told at once in events and on the console.",
-			Format: "core state rank process since_cycles wait at",
+			Doc: "A line for each simulated core that is parked: what it waits for, since when, and where; on are the cores one of which it waits for, as far as that is known; - also where those of a large process lie too scattered to be named on each line. " +
+				"If no core of a process can go on by itself or by input from files, that is a deadlock, and is told in events and on the console, at once or, while other processes run that cannot help, " +
+				"within some hundred epochs. Who waits for a message waits for a file, if it took warren_recv_host, is the only core of its process, or that file was ever opened to write.",
+			Format: "core state rank process since_cycles wait at on",
 		},
 		{
 			Name: "time", Perm: 0o444, Kind: fs.Text, Has: someSimulated,
@@ -254,7 +257,7 @@ func simVerbs() []simVerb {
 	return []simVerb{
 		{
 			name: "load", args: "FILE [ARG...]",
-			doc: "Load an executable (warren cc makes them) on a simulated core that no process has, with its arguments; FILE is an absolute path and is opened as the user who writes this.",
+			doc: "Load an executable (warren cc makes them) on a simulated core that no process has, with its arguments; FILE is an absolute path and is opened as the user who writes this. The scheduler knows nothing of such programs: a process that is to have a core which runs one is refused (EBUSY) unless on names others.",
 			parse: func(w []string) (action, error) {
 				if !strings.HasPrefix(w[0], "/") {
 					return nil, sys.Errorf(syscall.EINVAL, "want an absolute path, not %q", w[0])
@@ -362,13 +365,13 @@ func withSet(args string) string {
 // machineVerbs are commands for the simulated machine as a whole.
 func machineVerbs() []fs.Verb[*coreRoot] {
 	// of makes a verb's action of what the simulator does.
-	of := func(do func(*fs.Call, cores.Simulator) error) (func(*fs.Call, *coreRoot) error, error) {
+	of := func(name string, do func(*fs.Call, cores.Simulator) error) (func(*fs.Call, *coreRoot) error, error) {
 		return func(c *fs.Call, r *coreRoot) error {
 			if r.sim == nil {
 				return sys.Errorf(syscall.EOPNOTSUPP, "this machine is not simulated")
 			}
-			if err := r.mayUse(c.User(), r.simulatedCores(), true); err != nil {
-				return err
+			if err := r.mayRule(c.User(), r.simulatedCores()); err != nil {
+				return sys.Errorf(sys.Errno(err), "%s: %v", name, err)
 			}
 			return do(c, r.sim)
 		}, nil
@@ -380,13 +383,13 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 				if !strings.HasPrefix(w[0], "/") {
 					return nil, sys.Errorf(syscall.EINVAL, "want an absolute path, not %q", w[0])
 				}
-				return of(func(c *fs.Call, s cores.Simulator) error { return do(s, c.User(), w[0]) })
+				return of(name, func(c *fs.Call, s cores.Simulator) error { return do(s, c.User(), w[0]) })
 			},
 		}
 	}
 	record := fs.Verb[*coreRoot]{
 		Name: "record", Args: "FILE | off",
-		Doc: "(simulated) Keep all input that the machine gets from files, with its time, and write it to FILE at off.",
+		Doc: "(simulated) Keep all input that the machine gets from files (stdin, messages, and when the cores' own were read, which makes room for more), with its time, and write it to FILE at off, or when the server is stopped. Of commands only the starts of programs are kept; restore begins the record anew.",
 	}
 	record.Dump = func(r *coreRoot) []string {
 		if r.sim == nil || r.sim.Recording() == "" {
@@ -401,7 +404,7 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 		} else if !strings.HasPrefix(name, "/") {
 			return nil, sys.Errorf(syscall.EINVAL, "want an absolute path, or off, not %q", name)
 		}
-		return of(func(c *fs.Call, s cores.Simulator) error { return s.Record(c.User(), name) })
+		return of("record", func(c *fs.Call, s cores.Simulator) error { return s.Record(c.User(), name) })
 	}
 	return []fs.Verb[*coreRoot]{
 		{
@@ -411,7 +414,7 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 				if err != nil {
 					return nil, sys.Errorf(syscall.EINVAL, "want a number of cycles, not %q", w[0])
 				}
-				return of(func(_ *fs.Call, s cores.Simulator) error { return s.SetQuantum(n) })
+				return of("quantum", func(_ *fs.Call, s cores.Simulator) error { return s.SetQuantum(n) })
 			},
 			Dump: func(r *coreRoot) []string {
 				if r.sim == nil {
@@ -421,8 +424,8 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 			},
 		},
 		record,
-		file("replay", "Give the machine the input of a record, at the times at which it came; until the last of it, files give none.", cores.Simulator.Replay),
-		file("snapshot", "Write the state of the whole simulated machine to FILE.", cores.Simulator.Snapshot),
+		file("replay", "Give the machine the input of a record, as long after now as it came after the record was begun; until the last of it, files give none, and what was read when it was recorded takes no room, read or not. Start the same programs in the same order: each begins when it did, and time stands until it is started. An empty FILE (/dev/null) ends a replay.", cores.Simulator.Replay),
+		file("snapshot", "Write the state of the whole simulated machine to FILE, which appears whole or not at all. Links are followed; into a device or a pipe it is written.", cores.Simulator.Snapshot),
 		file("restore", "Make the simulated machine what a snapshot says; refused while programs run on it. What was a process then runs without files: its output is on the consoles.", cores.Simulator.Restore),
 	}
 }

@@ -79,6 +79,21 @@ func (p *Proc) SetRole(role string, args []string) error {
 	if role == "" || args[0] == "" {
 		return sys.Errorf(syscall.EINVAL, "exec: the role's or the program's name is empty")
 	}
+	sim, ok := p.set.Driver.(cores.Simulator)
+	if !ok {
+		return sys.Errorf(syscall.EOPNOTSUPP, "exec: -on: this machine has no simulated cores, whose roles these are")
+	}
+	if strings.ContainsAny(role, ",=") {
+		return sys.Errorf(syscall.EINVAL, "exec: -on: want one role, such as T1, not %q", role)
+	}
+	if _, err := sim.Select("role=" + role); err != nil {
+		return sys.Errorf(sys.Errno(err), "exec: -on: %v", err)
+	}
+	for known := range p.config().roles {
+		if strings.EqualFold(known, role) {
+			role = known // however it is written
+		}
+	}
 	if n := size(args); n > maxArgs {
 		return sys.Errorf(syscall.E2BIG, "exec: the arguments have %d bytes, at most %d", n, maxArgs)
 	}
@@ -196,6 +211,16 @@ func (p *Proc) SetCores(least, most int) error {
 // SetOn says which cores the process may have; nil: any.
 func (p *Proc) SetOn(set cores.Set) error {
 	return p.change(func(r *sched.Request) { r.On = set })
+}
+
+// Select returns the simulated cores that an expression means, such as
+// x=0-3,y=2 or role=T1.
+func (p *Proc) Select(expr string) (cores.Set, error) {
+	sim, ok := p.set.Driver.(cores.Simulator)
+	if !ok {
+		return nil, sys.Errorf(syscall.EINVAL, "bad core set %q (want a list such as 0-3,8)", expr)
+	}
+	return sim.Select(expr)
 }
 
 // SetNear asks for cores near this one; -1: anywhere. ENXIO if there is none.

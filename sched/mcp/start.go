@@ -142,8 +142,8 @@ func (p *Proc) launch(g sched.Grant, next []vcore) error {
 		job, err = p.set.Driver.Launch(p.program(g.Cores, files), slots(next))
 		files.closeChild()
 		if err == nil {
-			p.launched(job, g, next)
 			p.stdin.attach(files.input)
+			p.launched(job, g, next)
 			go p.watch(job)
 			return nil
 		}
@@ -183,7 +183,7 @@ func (p *Proc) program(on []cores.ID, f files) cores.Program {
 	return cores.Program{
 		Name: p.meta.Name, Args: c.args, Roles: c.roles, Env: p.environ(u, c.env, on),
 		Dir: c.dir, User: u, Pin: c.pin,
-		Stdin: f.stdin, Stdout: f.stdout, Stderr: f.stderr,
+		Stdin: f.stdin, Stdout: f.stdout, Stderr: f.stderr, Pending: p.stdin.pending,
 	}
 }
 

@@ -182,6 +182,14 @@ func (in *input) attach(pipe *os.File) {
 	in.closeDrained()
 }
 
+// pending reports whether the pipe does not have all yet that was written, or the
+// end of it.
+func (in *input) pending() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.chunks) > 0 || in.pumping || in.ended != nil
+}
+
 func (in *input) startPump() {
 	if in.pipe != nil && !in.pumping && len(in.chunks) > 0 {
 		in.pumping = true

@@ -65,20 +65,22 @@ func (p *Proc) cores() cores.Set {
 // it, the rest get the new cores in order, and there are more vcores if it
 // takes more.
 func remap(old []vcore, grant []cores.ID, now time.Time) []vcore {
-	fresh := slices.Clone(grant)
+	granted, kept := cores.NewSet(grant...), make(map[cores.ID]bool, len(old))
 	next := slices.Clone(old)
 	for i := range next {
-		if at := slices.Index(fresh, next[i].core); at >= 0 {
-			fresh = slices.Delete(fresh, at, at+1)
+		if id := next[i].core; id >= 0 && granted.Has(id) && !kept[id] {
+			kept[id] = true
 			continue
 		}
 		next[i].core = -1
 	}
+	fresh := slices.DeleteFunc(slices.Clone(grant), func(id cores.ID) bool { return kept[id] })
 	for i := range next {
 		if next[i].core < 0 && len(fresh) > 0 {
 			next[i].core, fresh = fresh[0], fresh[1:]
 		}
 	}
+	next = slices.Grow(next, len(fresh))
 	for _, id := range fresh {
 		next = append(next, vcore{core: id})
 	}
@@ -93,7 +95,7 @@ func remap(old []vcore, grant []cores.ID, now time.Time) []vcore {
 
 // slots are the places of a map's vcores that have one.
 func slots(vs []vcore) []cores.Slot {
-	var out []cores.Slot
+	out := make([]cores.Slot, 0, len(vs))
 	for i, v := range vs {
 		if v.core >= 0 {
 			out = append(out, cores.Slot{VCore: i, Core: v.core})

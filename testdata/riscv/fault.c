@@ -5,9 +5,9 @@
  *	warren cc -g -o fault.elf testdata/riscv/fault.c
  *	mkdir procs/bad
  *	echo "exec $PWD/fault.elf load" >procs/bad/ctl
- *	printf 'kind mesh\nstart\n' >procs/bad/ctl
- *	cat procs/bad/wait
- *	cat cores/$(awk '{ print $2 }' procs/bad/cores)/fault
+ *	printf 'on 3\nstart\n' >procs/bad/ctl
+ *	cat procs/bad/wait procs/bad/stderr
+ *	cat cores/3/fault
  *
  * The word says which: load, store (to where nothing is), text (a store to what
  * is to be read only), jump (to where nothing is), illegal, break, or stack

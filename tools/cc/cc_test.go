@@ -306,6 +306,27 @@ private 1M
 tiles tile x=0,y=0
 `
 
+// TestFlags: what is compiled for a machine is for what its silicon has.
+func TestFlags(t *testing.T) {
+	toolchain(t)
+	own := source(t, "own.machine", ownMachine)
+	for _, test := range []struct{ machine, role, march, mabi string }{
+		{"", "", "rv32imac", "ilp32"},
+		{"blackhole", "T1", "rv32imf", "ilp32f"},
+		{"host+blackhole,strict,quantum=19", "", "rv32imf", "ilp32f"},
+		{"wormhole", "E", "rv32im", "ilp32"},
+		{"occamy", "dm", "rv32imafd", "ilp32d"},
+		{"mesh=4x4", "", "rv32imafdc", "ilp32d"},
+		{own, "a", "rv32i", "ilp32"},
+		{own, "b", "rv32ic", "ilp32"},
+	} {
+		line, err := Command{Machine: test.machine, Role: test.role, Args: []string{"-c", "x.c"}}.Line(t.Context())
+		if err != nil || !slices.Contains(line, "-march="+test.march) || !slices.Contains(line, "-mabi="+test.mabi) {
+			t.Errorf("%+v: %q, %v", test, line, err)
+		}
+	}
+}
+
 // TestTooBig: a text that would lie over another role's is refused.
 func TestTooBig(t *testing.T) {
 	toolchain(t)

@@ -11,8 +11,9 @@ import (
 	"warren/fs/sys"
 )
 
-// What programs are compiled for that name no machine: all shipped machines but
-// Tenstorrent's and Snitch's run it, and qemu-riscv32 does.
+// What programs are compiled for that name no machine: all shipped machines run
+// it, Tenstorrent's and Snitch's by what their cores have extra, and so does
+// qemu-riscv32.
 const (
 	plainArch = "rv32imac"
 	plainABI  = "ilp32"

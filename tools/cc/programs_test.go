@@ -104,6 +104,7 @@ ok
 		{"dmm/writer.c", nil},
 		{"dmm/idle.c", []run{{"", "", "", 0}}},
 		{"snitch/axpy.c", nil},
+		{"snitch/lock.c", nil},
 		{"tt/reader.cpp", nil},
 		{"tt/compute.cpp", nil},
 		{"tt/writer.cpp", nil},
@@ -232,4 +233,28 @@ void kernel_main()
 	if _, errs, status := qemu(t, "", elf, strings.Fields(many)...); status != 2 || !strings.HasPrefix(errs, "1: want") {
 		t.Errorf("342 arguments: status %d, %q", status, errs)
 	}
+}
+
+// TestCompileTimeArguments: a kernel that wants arguments of compile time says
+// how they are given.
+func TestCompileTimeArguments(t *testing.T) {
+	toolchain(t)
+	kernel := source(t, "k.cpp", `
+#include "compute_kernel_api/eltwise_unary/sfpu_split_includes.h"
+namespace NAMESPACE {
+void MAIN
+{
+	constexpr uint32_t n = get_compile_time_arg_val(0);
+	for (uint32_t i = 0; i < n; i++)
+		DPRINT_MATH(DPRINT << i << ENDL());
+	noc_async_read_one_packet(get_noc_addr(0, 0, 64), 64, 32);
+}
+}
+`)
+	elf := filepath.Join(t.TempDir(), "k.elf")
+	out, err := build(t, Command{Args: []string{"-o", elf, kernel}})
+	if err == nil || !strings.Contains(out, "arguments of compile time are given as: warren cc -DKERNEL_COMPILE_TIME_ARGS=N,N...") {
+		t.Errorf("%v, %s", err, out)
+	}
+	must(t, Command{Args: slices.Concat(strict, []string{"-DKERNEL_COMPILE_TIME_ARGS=2", "-o", elf, kernel})})
 }

@@ -47,7 +47,7 @@ func ccCommand() *cobra.Command {
 	}
 	// For the manual: RunE reads them itself.
 	f := cmd.Flags()
-	f.StringVarP(&c.Machine, "machine", "m", "", "`machine` to compile for, as serve takes it, such as blackhole, or a file; mesh needs no size (default RV32IMAC, which meshes and qemu run)")
+	f.StringVarP(&c.Machine, "machine", "m", "", "`machine` to compile for, as serve takes it, such as blackhole, or a file; mesh needs no size (default RV32IMAC, which all shipped machines and qemu run, but none that is strict)")
 	f.BoolVar(&c.SRAM, "l1", false, "put text and constants into the tile's SRAM")
 	f.StringVar(&c.Role, "role", "", "`role` of the cores that run it, by name or number (default the machine's first): their ISA, and with -l1 their place in SRAM")
 	f.StringP("output", "o", "a.out", "`file` to write")

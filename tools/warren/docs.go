@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"warren/cores/riscv/spec"
 	"warren/fs/ninep"
 	"warren/fs/tree"
 )
@@ -89,6 +90,11 @@ func commandPage(root *cobra.Command) []byte {
 	}
 	b.WriteString(".SH ADDRESSES\n" + paragraphs("unix!/path, tcp!host!port, tls!host!port, vsock!cid!port and fd!3 (a descriptor that we were started with); also unix:/path and tcp:host:port. "+
 		"Without one: the environment's WARREN_ADDR, then $XDG_RUNTIME_DIR/warren.sock if it answers, then /run/warren.sock.") + "\n")
+	b.WriteString(".SH MACHINES\n" + paragraphs(machinesText) + "\n")
+	manExample(&b, machineExample)
+	for _, k := range spec.Keys() {
+		fmt.Fprintf(&b, ".TP\n.B %s\n%s\n", escape(k[0]), escape(k[1]))
+	}
 	b.WriteString(".SH ENVIRONMENT\n" + paragraphs("WARREN_ADDR: the server. WARREN_TLS_CERT, WARREN_TLS_KEY, WARREN_TLS_CA: what clients show and believe at tls addresses.") + "\n")
 	b.WriteString(".SH EXIT STATUS\n" + paragraphs("0; 1 for a refusal or a failure; 2 for a wrong command line; 128 + N when signal N ended the command. "+
 		"That of run is the program's, or 128 + N when signal N ended the program.") + "\n")
@@ -106,12 +112,17 @@ func manCommand(b *bytes.Buffer, cmd *cobra.Command) {
 	fmt.Fprintln(b, paragraphs(text))
 	manFlags(b, cmd.LocalNonPersistentFlags())
 	if cmd.Example != "" {
-		b.WriteString(".PP\n.EX\n")
-		for line := range strings.SplitSeq(cmd.Example, "\n") {
-			fmt.Fprintln(b, "  "+escape(line))
-		}
-		b.WriteString(".EE\n")
+		manExample(b, cmd.Example)
 	}
+}
+
+// manExample writes lines as they are.
+func manExample(b *bytes.Buffer, text string) {
+	b.WriteString(".PP\n.EX\n")
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintln(b, "  "+escape(line))
+	}
+	b.WriteString(".EE\n")
 }
 
 func manFlags(b *bytes.Buffer, flags *pflag.FlagSet) {
@@ -144,3 +155,18 @@ func paragraphs(text string) string {
 func escape(text string) string {
 	return strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 }
+
+// machinesText is what the manual says of machines, before the keys.
+const machinesText = `Serve's -machine is host (this machine's cores), host,cores=N (N slots laid over them), the name of a simulated machine (blackhole, wormhole, occamy, mesh=WxH), the path of a description, or host and one simulated machine with + between them, whose cores then come behind the host's: host+blackhole.
+
+Behind a simulated machine's name may stand, after commas: workers=N (how many processors of the host run it; at first all), quantum=CYCLES (of an epoch; see warren(4)), interpret (compile nothing) and strict (cores have the instructions of their ISAs and nothing extra): mesh=8x8,quantum=19. But for strict they change how fast it is, and the quantum what is rounded.
+
+A description is a text file with a fact a line; # begins a comment. Sizes and addresses are decimal, or 0x..., or have K, M or G behind them. Those from core to barrier are about the kind above them. Tiles, and the cores in them, are numbered in the order of the lines tiles, and of each by rows from the top. Errors name the file and the line. The lines that there are, behind a plain grid as an example:`
+
+const machineExample = `machine small
+grid 4 2
+kind node
+core main rv32imac_zicsr_zicntr
+sram 0 128K
+private 1M
+tiles node x=0-3,y=0-1`

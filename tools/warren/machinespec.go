@@ -117,10 +117,12 @@ func (p *partSpec) set(option string) error {
 		p.quantum = uint64(n)
 	case option == "interpret" && p.sim != nil:
 		p.cold = true
+	case option == "strict" && p.sim != nil:
+		p.sim = p.sim.Strict()
 	case p.sim == nil:
 		err = fmt.Errorf("unknown option %q (cores?)", name)
 	default:
-		err = fmt.Errorf("unknown option %q (workers, quantum or interpret?)", name)
+		err = fmt.Errorf("unknown option %q (workers, quantum, interpret or strict?)", name)
 	}
 	return err
 }

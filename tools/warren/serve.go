@@ -55,7 +55,7 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&machine, "machine", "host", "what to serve: host (this machine's cores), or host,cores=N (N slots laid over them)")
+	f.StringVar(&machine, "machine", "host", "what to serve: host (this machine's cores), host,cores=N (N slots laid over them), blackhole, wormhole, occamy, mesh=WxH, a file such as ./my.machine, or host+ and one of these (see MACHINES)")
 	f.StringArrayVar(&o.listen, "listen", nil, "address to listen at, as often as wanted (default unix!/run/warren.sock; for others than root, warren.sock in $XDG_RUNTIME_DIR)")
 	f.StringVar(&o.mount, "mount", "", "directory to mount the tree at")
 	f.StringVar(&o.state, "state", defaultState(), "directory for the output of programs, and for what must outlive the server")

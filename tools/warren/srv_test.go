@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -171,6 +173,13 @@ func checkStopped(t *testing.T, m *testMachine, far *farMachine) {
 	}
 	signal(syscall.SIGSTOP)
 	defer signal(syscall.SIGCONT)
+	far.until("all of its threads stand", func() bool { // one of them passes it on
+		list, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", far.cmd.Process.Pid))
+		return err == nil && len(list) > 0 && !slices.ContainsFunc(list, func(file string) bool {
+			b, _ := os.ReadFile(file)
+			return !bytes.Contains(b, []byte(") T "))
+		})
+	})
 	start := time.Now()
 	if out, err := m.sh("sh", "timeout -s INT 0.3 cat srv/far/procs/stat"); err == nil {
 		t.Errorf("a stopped machine said %s", out)

@@ -2,8 +2,10 @@ package exe
 
 import (
 	"bytes"
+	"compress/zlib"
 	"debug/elf"
 	"encoding/binary"
+	"io"
 	"strings"
 )
 
@@ -97,10 +99,13 @@ func (f *file) programs() ([]byte, error) {
 
 // A section is what a file says of one; data is nil if it has none.
 type section struct {
-	kind elf.SectionType
-	name uint32
-	link uint32
-	data []byte
+	kind   elf.SectionType
+	name   uint32
+	link   uint32
+	addr   uint32
+	exec   bool // it is of instructions
+	data   []byte
+	packed bool // data is compressed, behind a header
 }
 
 // section returns a section by its number.
@@ -110,8 +115,10 @@ func (f *file) section(i uint32) (section, bool) {
 		return section{}, false
 	}
 	h := t[i*sectionSize:]
-	s := section{kind: elf.SectionType(word(h, 4)), name: word(h, 0), link: word(h, 24)}
-	if flags := elf.SectionFlag(word(h, 8)); s.kind != elf.SHT_NOBITS && flags&elf.SHF_COMPRESSED == 0 {
+	s := section{kind: elf.SectionType(word(h, 4)), name: word(h, 0), link: word(h, 24), addr: word(h, 12)}
+	flags := elf.SectionFlag(word(h, 8))
+	s.exec, s.packed = flags&elf.SHF_EXECINSTR != 0, flags&elf.SHF_COMPRESSED != 0
+	if s.kind != elf.SHT_NOBITS {
 		s.data = f.piece(uint64(word(h, 16)), uint64(word(h, 20)))
 	}
 	return s, true
@@ -121,13 +128,62 @@ func (f *file) section(i uint32) (section, bool) {
 func (f *file) find(want func(section) bool) (data []byte, link uint32) {
 	for i := uint32(0); ; i++ {
 		s, ok := f.section(i)
-		if !ok {
+		switch {
+		case !ok:
 			return nil, 0
-		}
-		if want(s) {
+		case !want(s):
+		case s.packed:
+			return unpack(s.data), s.link
+		default:
 			return s.data, s.link
 		}
 	}
+}
+
+// Compressed sections begin with an Elf32_Chdr; old ones, whose names begin
+// with .zdebug, with "ZLIB" and their size, big-endian.
+const (
+	packedHeader = 12
+	oldHeader    = 12
+	oldMagic     = "ZLIB"
+)
+
+// unpack returns what a compressed section holds; nil if it is damaged, packed
+// in another way than by zlib, or too large.
+func unpack(b []byte) []byte {
+	if len(b) < packedHeader || elf.CompressionType(word(b, 0)) != elf.COMPRESS_ZLIB {
+		return nil
+	}
+	return inflate(b[packedHeader:], uint64(word(b, 4)))
+}
+
+func unpackOld(b []byte) []byte {
+	if len(b) < oldHeader || !bytes.HasPrefix(b, []byte(oldMagic)) {
+		return nil
+	}
+	return inflate(b[oldHeader:], binary.BigEndian.Uint64(b[len(oldMagic):]))
+}
+
+// inflate returns the n bytes that were compressed to b.
+func inflate(b []byte, n uint64) []byte {
+	r, err := zlib.NewReader(bytes.NewReader(b))
+	if err != nil || n > maxFile {
+		return nil
+	}
+	out, err := io.ReadAll(io.LimitReader(r, int64(n)+1))
+	if err != nil || uint64(len(out)) != n {
+		return nil
+	}
+	return out
+}
+
+// debug returns the data of a section of debug information, .debug_ and this
+// name, compressed or not.
+func (f *file) debug(name string) []byte {
+	if data := f.named(".debug_" + name); data != nil {
+		return data
+	}
+	return unpackOld(f.named(".zdebug_" + name))
 }
 
 // named returns the data of the section of this name.

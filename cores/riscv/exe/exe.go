@@ -36,6 +36,7 @@ type Segment struct {
 type Program struct {
 	Segments []Segment // by address
 	Entry    uint32
+	Built    Built
 
 	symbols []symbol // by address
 	byName  map[string]uint32
@@ -67,6 +68,7 @@ func Parse(raw []byte) (*Program, error) {
 		return nil, err
 	}
 	p.name(f)
+	p.tell(f)
 	return p, nil
 }
 
@@ -87,7 +89,20 @@ func (p *Program) load(f *file) error {
 			return err
 		}
 	}
+	p.open()
 	return p.checkSegments()
+}
+
+// open makes everything executable and writable where the file says of nothing
+// that it may be executed: linker scripts of bare machines, where nothing looks
+// at flags, leave them out or get them wrong.
+func (p *Program) open() {
+	if slices.ContainsFunc(p.Segments, func(s Segment) bool { return s.Exec }) {
+		return
+	}
+	for i := range p.Segments {
+		p.Segments[i].Exec, p.Segments[i].Write = true, true
+	}
 }
 
 // loadSegment reads the segment of a program header.

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"warren/cores/riscv/isa"
 	"warren/fs/sys"
 )
 
@@ -168,6 +169,98 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Flags that make nothing executable mean nothing.
+func TestFlagsThatSayNothing(t *testing.T) {
+	for _, flags := range []elf.ProgFlag{0, elf.PF_R | elf.PF_W, elf.PF_R} {
+		f := sound()
+		for i := range f.segments {
+			f.segments[i].Flags = uint32(flags)
+		}
+		p, err := Parse(f.bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range p.Segments {
+			if !s.Exec || !s.Write {
+				t.Errorf("flags %v: %+v", flags, s)
+			}
+		}
+	}
+}
+
+// attributesOf is the section of a file that was compiled for an ISA.
+func attributesOf(arch string) []byte {
+	le := binary.LittleEndian
+	tags := append(append([]byte{4, 16, arch0}, arch...), 0, 6, 1) // a number, the ISA, a number
+	part := append(le.AppendUint32([]byte{1}, uint32(len(tags)+5)), tags...)
+	part = append([]byte{2, 6, 0, 0, 0, 0}, part...) // a part that is of a section alone
+	vendor := append([]byte("riscv\x00"), part...)
+	other := append(le.AppendUint32(nil, 4+4+2), "gnu\x00ab"...)
+	return append(append(append([]byte{'A'}, other...), le.AppendUint32(nil, uint32(len(vendor)+4))...), vendor...)
+}
+
+const arch0 = 5
+
+func TestBuilt(t *testing.T) {
+	for _, test := range []struct {
+		flags uint32
+		arch  string
+		want  isa.Set
+		other string
+	}{
+		{0, "", 0, ""},
+		{flagRVC, "", isa.C, ""},
+		{floatSingle, "", isa.F, ""},
+		{floatDouble | flagRVC, "", isa.F | isa.D | isa.C, ""},
+		{0, "rv32i2p1_m2p0_zba1p0_zfh1p0", isa.M | isa.Zba, "zfh"},
+		{floatSingle, "rv32im", isa.M | isa.F, ""},
+		{0, strings.Repeat("x", 2000), 0, ""},
+	} {
+		f := sound()
+		f.flags = test.flags
+		if test.arch != "" {
+			f.sections = []draftSection{{name: ".riscv.attributes", kind: attributes, data: attributesOf(test.arch)}}
+		}
+		p, err := Parse(f.bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Built.Has != test.want || strings.Join(p.Built.Other, " ") != test.other {
+			t.Errorf("flags %#x, %q: %s %q", test.flags, test.arch, p.Built.Has, p.Built.Other)
+		}
+	}
+	whole := attributesOf("rv32im")
+	if archOf(whole) != "rv32im" {
+		t.Errorf("%q", archOf(whole))
+	}
+	for n := range whole {
+		if got := archOf(whole[:n]); got != "" && got != "rv32im" {
+			t.Errorf("%d bytes of attributes are %q", n, got)
+		}
+	}
+}
+
+func TestCode(t *testing.T) {
+	f := sound()
+	p, err := Parse(f.bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := p.Code(); len(c) != 1 || c[0].Addr != p.Entry || len(c[0].Data) != 16 {
+		t.Errorf("%+v", c)
+	}
+	f.sections = []draftSection{
+		{name: ".rodata", kind: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, data: make([]byte, 8)},
+		{name: ".text", kind: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, data: []byte{1, 2, 3, 4}},
+	}
+	if p, err = Parse(f.bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if c := p.Code(); len(c) != 1 || string(c[0].Data) != "\x01\x02\x03\x04" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		say  string
@@ -238,6 +331,9 @@ func TestNames(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(sound().bytes())
 	f.Add(withSymbols().bytes())
+	built := withSymbols()
+	built.sections = append(built.sections, draftSection{name: ".riscv.attributes", kind: attributes, data: attributesOf("rv32i2p1_m2p0")})
+	f.Add(built.bytes())
 	for _, version := range []byte{2, 4} {
 		old := withSymbols()
 		old.sections[2].data = lineUnit(version)
@@ -261,6 +357,13 @@ func FuzzParse(f *testing.F) {
 		}
 		if file, num := p.Line(p.Entry); num < 0 || (file == "") != (num == 0) && num == 0 || strings.Contains(file, "/") {
 			t.Errorf("line %d of %q", num, file)
+		}
+		n := 0
+		for _, c := range p.Code() {
+			n += len(c.Data)
+		}
+		if n > 2*len(raw) {
+			t.Errorf("%d bytes have %d of code", len(raw), n)
 		}
 		if name := p.Name(p.Entry); strings.Contains(name, "\x00") {
 			t.Errorf("a name of %q", name)

@@ -46,8 +46,8 @@ func (p *Program) Line(addr uint32) (file string, num int) {
 // way of the units, which may lead to the same one again and again.
 func (p *Program) readLines() {
 	f := &file{raw: p.raw}
-	t := lineTable{p: p, local: texts(f.named(".debug_line_str")), shared: texts(f.named(".debug_str"))}
-	for c := (cursor{b: f.named(".debug_line")}); !c.short && len(c.b) > 0; {
+	t := lineTable{p: p, local: texts(f.debug("line_str")), shared: texts(f.debug("str"))}
+	for c := (cursor{b: f.debug("line")}); !c.short && len(c.b) > 0; {
 		t.unit(cursor{b: c.take(uint64(c.u32()))})
 	}
 	slices.SortStableFunc(p.lines, func(a, b line) int {

@@ -28,7 +28,7 @@ func BenchmarkPrograms(b *testing.B) {
 				ours, qemu = time.Hour, time.Hour
 				for range 3 {
 					p := load(b, file)
-					m, err := e.Compile(p.hart)
+					m, err := e.Compile(p.hart, Choice{})
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -93,7 +93,7 @@ func BenchmarkQuantum(b *testing.B) {
 			start := time.Now()
 			for b.Loop() {
 				p := load(b, file)
-				m, err := e.Compile(p.hart)
+				m, err := e.Compile(p.hart, Choice{})
 				if err != nil {
 					b.Fatal(err)
 				}

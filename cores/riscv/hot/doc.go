@@ -21,6 +21,11 @@
 // words of memory that look like it; so are the targets of jump tables. What
 // is missed costs time only: a jump to it leaves for the interpreter.
 //
+// A module may have some of the functions only: where harts were seen, and small
+// ones that are called from loops there. Calls of others leave for the
+// interpreter. The module counts what that costs, so that its owner can have
+// another one made that has what this one lacks.
+//
 // # Leaving
 //
 // Nothing faults here. Before an instruction that would, and before one that

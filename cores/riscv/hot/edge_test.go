@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 
+	"warren/cores/riscv/isa"
 	"warren/cores/riscv/rv"
 )
 
@@ -94,6 +95,77 @@ func TestIrreducible(t *testing.T) {
 	}
 }
 
+// TestOddLink jumps with a link in another register than ra and t0, to a place
+// of the same function and to another function.
+func TestOddLink(t *testing.T) {
+	p := pair(t, engine(t), words(
+		encR(0x33, 0, 0, 9, 1, 0), // mv s1, ra
+		encJ(1, 36),               // jal F
+		encJ(4, 12),               // jal tp, A
+		ret,
+		ret,
+		encJ(11, 20),                 // A: jal a1, F
+		encR(0x33, 0, 0, 1, 9, 0),    // not reached
+		encI(0x13, 0, 12, 12, 1),     // nor this
+		encR(0x33, 4, 0, 13, 13, 11), // nor this
+		ret,
+		encR(0x33, 0, 0, 10, 11, 4), // F: add a0, a1, tp
+		encI(0x13, 0, 14, 14, -1),   // addi a4, a4, -1
+		encB(1, 14, 0, -8),          // bnez a4, F
+		ret,
+	), true)
+	for budget := int64(1); budget < 60; budget += 7 {
+		p.both(func(h *rv.Hart) { h.PC, h.X[1], h.X[14] = privBase, privBase+2048, 4 })
+		p.run(t, budget)
+	}
+	p.both(func(h *rv.Hart) { h.PC, h.X[1], h.X[4], h.X[11], h.X[14] = privBase, privBase+2048, 0, 0, 4 })
+	p.run(t, 100)
+	if h := p.want; h.X[4] != privBase+12 || h.X[11] != privBase+24 || p.inst.Cycles < 10 {
+		t.Errorf("tp %#x, a1 %#x, %d cycles in the hot tier", h.X[4], h.X[11], p.inst.Cycles)
+	}
+}
+
+// TestLacking runs instructions that the hart does not have, and jumps that lead
+// to none without C, behind others that the hot tier does.
+func TestLacking(t *testing.T) {
+	e := engine(t)
+	for word, lacks := range map[uint32]isa.Set{
+		encR(0x33, 0, 1, 10, 11, 12):    isa.M,
+		encR(0x33, 2, 0x10, 10, 11, 12): isa.Zba,
+		encR(0x33, 7, 0x20, 10, 11, 12): isa.Zbb,
+		encR(0x33, 1, 0x24, 10, 11, 12): isa.Zbs,
+		0x1005252f:                      isa.Zalrsc,
+		0x00b5252f:                      isa.Zaamo,
+		0x00a58553:                      isa.F,
+		0x02a58553:                      isa.D,
+		0x00010505:                      isa.C,        // c.addi, c.nop
+		csrr(0x340):                     isa.Zicsr,    // mscratch
+		csrr(0xc00):                     isa.Zicntr,   // cycle
+		0x0000100f:                      isa.Zifencei, // fence.i
+		encJ(1, 6):                      isa.C,
+		encJ(0, 6):                      isa.C,
+		encB(0, 0, 0, 6):                isa.C,
+		encI(0x67, 0, 1, 13, 2):         isa.C,
+		encI(0x67, 0, 0, 13, 2):         isa.C,
+		encI(0x67, 0, 0, 1, 6):          isa.C,
+	} {
+		p := pairOf(t, e, words(
+			encI(0x13, 0, 10, 10, 1), // L: addi a0, a0, 1
+			encI(0x13, 0, 14, 14, -1),
+			encB(1, 14, 0, -8), // bnez a4, L
+			word,
+			encI(0x13, 0, 12, 12, 1),
+			ret,
+		), true, isa.All&^lacks, Choice{})
+		p.both(func(h *rv.Hart) { h.PC, h.X[1], h.X[13], h.X[14] = privBase, privBase+2048, privBase+16, 100 })
+		if why := p.run(t, 1000); why != rv.Fault || p.want.PC != privBase+12 || p.want.Instret != 300 || p.inst.Cycles < 250 {
+			t.Errorf("%#x without %s: %v %+v, %d instructions, %d of them in the hot tier", word, lacks, why, p.want.Trap, p.want.Instret, p.inst.Cycles)
+		}
+	}
+}
+
+func csrr(num int32) uint32 { return encI(0x73, 2, 10, 0, num) }
+
 // TestPointerAhead calls a leaf that lies behind the code that makes its address.
 func TestPointerAhead(t *testing.T) {
 	p := pair(t, engine(t), words(
@@ -141,7 +213,7 @@ func TestCompiledInLoop(t *testing.T) {
 	for pc, want := range map[uint32]bool{12: false, 28: true} {
 		h, _ := twin(words(), image, true)
 		h.PC = privBase + pc
-		m, err := e.Compile(h)
+		m, err := e.Compile(h, Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +309,48 @@ func TestMisfit(t *testing.T) {
 	}
 }
 
-// TestRefused gives what cannot be translated, or run.
+// TestNewCode changes an instruction that the hot tier has, with a fence.i
+// behind that and without.
+func TestNewCode(t *testing.T) {
+	g := words(
+		encI(0x13, 0, 10, 10, 1), // L: addi a0, a0, 1
+		encI(0x13, 0, 12, 12, 1), // addi a2, a2, 1
+		encB(1, 12, 13, -8),      // bne a2, a3, L
+		encS(2, 14, 15, 0),       // sw a5, 0(a4)
+		0x0000100f,               // fence.i
+		encI(0x13, 0, 12, 0, 0),  // li a2, 0
+		encJ(0, -24),             // j L
+	)
+	for _, fence := range []bool{true, false} {
+		if !fence {
+			copy(g.code[16:], words(encI(0x13, 0, 0, 0, 0)).code)
+		}
+		image, err := rv.NewImage([]rv.Text{{Addr: privBase, Bytes: g.code}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &twins{}
+		p.want, p.wantMem = twin(g, image, true)
+		p.got, p.gotMem = twin(g, image, true)
+		p.both(func(h *rv.Hart) { h.Win[0].RO = 0 })
+		m, err := engine(t).Compile(p.got, Choice{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.inst, err = m.Instance(p.gotMem, 0, tortPriv); err != nil {
+			t.Fatal(err)
+		}
+		p.both(func(h *rv.Hart) {
+			h.PC, h.X[10], h.X[12], h.X[13] = privBase, 0, 0, 1000
+			h.X[14], h.X[15] = privBase, encI(0x13, 0, 10, 10, 3)
+		})
+		p.run(t, 5000)
+		if want := uint32(1000 + 666*3); fence && p.want.X[10] != want || !fence && p.want.X[10] != 1000+666 || p.inst.Cycles < 2900 {
+			t.Errorf("fence.i %v: a0 is %d after %d cycles in the hot tier", fence, p.want.X[10], p.inst.Cycles)
+		}
+	}
+}
+
 // TestSegments runs code of two segments, far apart.
 func TestSegments(t *testing.T) {
 	g := words(encI(0x13, 0, 10, 10, 1), encB(1, 10, 11, -4), 0x37|5<<7|sramBase, encI(0x67, 0, 0, 5, 0))
@@ -249,7 +362,7 @@ func TestSegments(t *testing.T) {
 	p := &twins{}
 	p.want, p.wantMem = twin(g, image, true)
 	p.got, p.gotMem = twin(g, image, true)
-	m, err := engine(t).Compile(p.got)
+	m, err := engine(t).Compile(p.got, Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,15 +378,16 @@ func TestSegments(t *testing.T) {
 	}
 }
 
+// TestRefused gives what cannot be translated, or run.
 func TestRefused(t *testing.T) {
 	e := engine(t)
-	if _, err := e.Compile(&rv.Hart{}); err == nil {
+	if _, err := e.Compile(&rv.Hart{}, Choice{}); err == nil {
 		t.Error("a hart without an image was translated")
 	}
 	p := pair(t, e, words(ret), true)
 	h := *p.got
 	h.Win[1].Base = privBase + 8
-	if _, err := e.Compile(&h); err == nil {
+	if _, err := e.Compile(&h, Choice{}); err == nil {
 		t.Error("windows that overlap were accepted")
 	}
 	for _, off := range [][2]int{{-1, tortPriv}, {0, tortPriv + 1}, {1, tortPriv}, {1 << 40, 1 << 40}, {tortSRAM, 0}} {
@@ -287,7 +401,7 @@ func TestRefused(t *testing.T) {
 	}
 	h = *p.got
 	h.Image = empty
-	if _, err := e.Compile(&h); err == nil {
+	if _, err := e.Compile(&h, Choice{}); err == nil {
 		t.Error("an image without code was translated")
 	}
 }

@@ -25,8 +25,8 @@ type emitter struct {
 	zero    uint32
 
 	roots   int32
-	ends    map[int]*facts // what is known at the end of a node
-	pending []int32        // cycles not yet taken from the budget at its beginning
+	ends    []*facts // what is known at the end of a node
+	pending []int32  // cycles not yet taken from the budget at its beginning
 
 	*facts
 	p     int32 // cycles not yet taken from the budget
@@ -36,7 +36,7 @@ type emitter struct {
 
 // emit returns the body of the function: locals and code.
 func (t *translator) emit(f *function) code {
-	m := &emitter{t: t, f: f, ends: map[int]*facts{}, roots: 1}
+	m := &emitter{t: t, f: f, ends: make([]*facts, len(f.nodes)), roots: 1}
 	m.pending = make([]int32, len(f.nodes))
 	m.b = 0
 	m.nLocals = 1
@@ -89,26 +89,14 @@ func (m *emitter) leaveIf(pc uint32, cond func()) {
 	cond()
 	m.open(wIf, -1)
 	m.leave(pc)
-	m.close()
-}
-
-// brIf branches to a label if the condition on the stack holds. It is not the
-// instruction of that name: wazero does not fuse a comparison with a branch
-// whose edge it has to split.
-func (m *emitter) brIf(n int) {
-	m.open(wIf, -1)
-	m.c.br(m.label(n))
-	m.close()
+	m.endIf()
 }
 
 // leave leaves the function before the instruction at pc. Every exit writes
 // the registers back itself: were they written at one place, registers and
 // their copies would have to be moved there, and the host has too few.
 func (m *emitter) leave(pc uint32) {
-	m.dirty.each(func(r uint8) {
-		m.value(r)
-		m.c.globalSet(uint32(r) - 1)
-	})
+	m.store(m.dirty)
 	m.c.i32(int32(pc | 1))
 	m.left(m.p)
 	m.c.br(len(m.labels))
@@ -141,6 +129,13 @@ func (m *emitter) open(op byte, label int) {
 func (m *emitter) close() {
 	m.c.op(wEnd)
 	m.labels = m.labels[:len(m.labels)-1]
+}
+
+// endIf ends an if that has no else. It gets an empty one: else wazero forgets
+// which addresses it has checked before.
+func (m *emitter) endIf() {
+	m.c.op(wElse)
+	m.close()
 }
 
 // tree writes a node and all that it dominates, after Ramsey, "Beyond
@@ -194,9 +189,11 @@ func (m *emitter) begin(i int) {
 	known := m.ends[m.f.idom[i]]
 	if m.preds[i] > 1 || known == nil || m.f.nodes[m.f.idom[i]].kind == kDoor {
 		m.facts = m.nothing()
-		return
+	} else {
+		m.facts = known.copy()
 	}
-	m.facts = known.copy()
+	k := &m.f.known[i]
+	k.set.each(func(r uint8) { m.reg[r] = fact{0, k.value[r]} })
 }
 
 // flush takes the cycles spent from the budget.
@@ -214,13 +211,18 @@ func (m *emitter) flush() {
 // settle flushes if a path goes on where others do, and tells the next nodes.
 func (m *emitter) settle(n *node) {
 	for _, e := range n.succ {
-		if m.preds[e.to] > 1 || m.f.nodes[e.to].check || m.f.merge[e.to] {
+		if m.flushes(e) {
 			m.flush()
 		}
 	}
 	for _, e := range n.succ {
 		m.pending[e.to] = m.p
 	}
+}
+
+// flushes says whether an edge leads to where the budget must be settled.
+func (m *emitter) flushes(e edge) bool {
+	return m.preds[e.to] > 1 || m.f.nodes[e.to].check || m.f.merge[e.to]
 }
 
 // far says whether an edge is a branch to a label, and not what comes next.
@@ -246,13 +248,18 @@ func (m *emitter) follow(from int, e edge) {
 	m.tree(e.to)
 }
 
-// spill writes the dirty registers back.
-func (m *emitter) spill() {
-	m.dirty.each(func(r uint8) {
+// writeBack stores registers, which then are no longer dirty.
+func (m *emitter) writeBack(set regs) {
+	m.store(set)
+	m.dirty &^= set
+}
+
+// store writes registers to the globals.
+func (m *emitter) store(set regs) {
+	set.each(func(r uint8) {
 		m.value(r)
 		m.c.globalSet(uint32(r) - 1)
 	})
-	m.dirty = 0
 }
 
 // load reads registers.

@@ -11,16 +11,19 @@ func (m *emitter) end(i int, n *node) {
 	case kBranch:
 		m.branch(i, n)
 	case kCall, kICall:
+		m.aligned(n)
 		m.call(i, n)
 	case kTail:
 		m.tail(func() { m.callee(n.target) }, m.t.functionAt(n.target))
 	case kReturn:
 		in := n.code[len(n.code)-1]
-		m.spill()
+		m.aligned(n)
+		m.writeBack(m.dirty)
 		m.target(in)
 		m.left(m.p)
 		m.c.br(len(m.labels))
 	case kSwitch:
+		m.aligned(n)
 		m.table(i, n)
 	case kLeave:
 		m.leave(n.end)
@@ -29,6 +32,23 @@ func (m *emitter) end(i int, n *node) {
 	case kDesk:
 		m.desk(n)
 	}
+}
+
+// aligned leaves the function before an indirect jump to where no instruction
+// can be, which is nowhere for harts that have C.
+func (m *emitter) aligned(n *node) {
+	in := n.code[len(n.code)-1]
+	mask := m.t.image.Align() - 2 // bit 0 is cleared
+	if mask == 0 || in.Op != rv.JALR {
+		return
+	}
+	m.p-- // the jump itself was counted
+	m.leaveIf(n.end-uint32(in.Len), func() {
+		m.target(in)
+		m.c.i32(int32(mask))
+		m.c.op(wI32And)
+	})
+	m.p++
 }
 
 // target puts the address of an indirect jump on the stack.
@@ -45,30 +65,39 @@ func (m *emitter) target(in rv.Inst) {
 func (m *emitter) branch(i int, n *node) {
 	in := n.code[len(n.code)-1]
 	taken, not := n.succ[0], n.succ[1]
-	m.settle(n)
 	farTaken, farNot := m.far(i, taken), m.far(i, not)
 	if taken.state != 0 && not.state != 0 || !farTaken && !farNot {
+		m.settle(n)
 		m.compare(in, false)
 		m.open(wIf, -1)
 		saved := m.save()
 		m.follow(i, taken)
 		m.restore(saved)
-		m.close()
+		m.endIf()
 		m.follow(i, not)
 		return
 	}
-	// A state that the other edge does not read may be set early.
-	if farTaken {
-		m.setState(taken)
-		m.compare(in, false)
-		m.brIf(taken.to)
-		m.follow(i, not)
-		return
+	if !farTaken {
+		taken, not = not, taken
 	}
-	m.setState(not)
-	m.compare(in, true)
-	m.brIf(not.to)
-	m.follow(i, taken)
+	// A state that the other edge does not read may be set early. The budget is
+	// settled on the way of the branch if what follows can do without.
+	m.setState(taken)
+	late := !m.flushes(not)
+	if !late {
+		m.settle(n)
+	}
+	m.compare(in, !farTaken)
+	m.open(wIf, -1)
+	if late {
+		p := m.p
+		m.flush()
+		m.p = p
+		m.pending[not.to] = p
+	}
+	m.c.br(m.label(taken.to))
+	m.endIf()
+	m.follow(i, not)
 }
 
 // A mark is what the emitter knew at a place.
@@ -82,17 +111,19 @@ func (m *emitter) save() mark { return mark{m.facts, m.p, m.dirty} }
 
 func (m *emitter) restore(k mark) { m.facts, m.p, m.dirty = k.facts, k.p, k.dirty }
 
+var comparison = [256]byte{
+	rv.BEQ: wI32Eq, rv.BNE: wI32Ne, rv.BLT: wI32LtS, rv.BGE: wI32GeS, rv.BLTU: wI32LtU, rv.BGEU: wI32GeU,
+}
+
+var opposite = [256]byte{
+	wI32Eq: wI32Ne, wI32Ne: wI32Eq, wI32LtS: wI32GeS, wI32GeS: wI32LtS, wI32LtU: wI32GeU, wI32GeU: wI32LtU,
+}
+
 // compare puts a branch's condition on the stack, or its opposite.
 func (m *emitter) compare(in rv.Inst, not bool) {
-	op := map[rv.Op]byte{
-		rv.BEQ: wI32Eq, rv.BNE: wI32Ne, rv.BLT: wI32LtS,
-		rv.BGE: wI32GeS, rv.BLTU: wI32LtU, rv.BGEU: wI32GeU,
-	}[in.Op]
+	op := comparison[in.Op]
 	if not {
-		op = map[byte]byte{
-			wI32Eq: wI32Ne, wI32Ne: wI32Eq, wI32LtS: wI32GeS,
-			wI32GeS: wI32LtS, wI32LtU: wI32GeU, wI32GeU: wI32LtU,
-		}[op]
+		op = opposite[op]
 	}
 	m.value(in.Rs1)
 	m.value(in.Rs2)
@@ -125,7 +156,7 @@ func (m *emitter) call(i int, n *node) {
 	}
 	m.link(in.Rd, back)
 	reserve := m.f.beyond(n.succ[0]) + m.t.toll(m.f, callee)
-	m.spill()
+	m.writeBack(m.dirty)
 	if n.kind == kICall {
 		m.c.get(m.tmp)
 	}
@@ -146,7 +177,7 @@ func (m *emitter) call(i int, n *node) {
 	m.c.get(m.tmp)
 	m.left(-reserve)
 	m.c.br(len(m.labels))
-	m.close()
+	m.endIf()
 	m.p = -reserve
 	gone := m.t.clobbered(n)
 	m.load(gone & m.f.liveOut(i))
@@ -158,7 +189,7 @@ func (m *emitter) call(i int, n *node) {
 // tail leaves the function for another one that returns in its place.
 func (m *emitter) tail(call func(), callee *function) {
 	toll := m.t.toll(m.f, callee)
-	m.spill()
+	m.writeBack(m.dirty)
 	m.c.get(m.b)
 	m.c.i32(m.p + toll)
 	m.c.op(wI32Sub)
@@ -238,34 +269,40 @@ func (m *emitter) door(n *node) {
 	m.open(wIf, -1)
 	m.load(m.f.live[n.succ[0].to])
 	m.follow(0, n.succ[0])
-	m.close()
+	m.endIf()
 	var live regs
 	for _, e := range n.succ[1:] {
-		live |= m.f.live[e.to]
+		live |= m.f.live[e.to] | m.f.known[m.f.named(e.state)].set
 	}
 	m.load(live)
 	m.c.get(m.e)
 	m.c.set(m.state)
-	m.route(m.e, n.succ[1:])
+	m.route(m.e, n.succ[1:], func(e edge) { m.guard(m.f.named(e.state)) })
 }
 
 // desk goes to the node that the state names; the first is the likely one.
 func (m *emitter) desk(n *node) {
-	m.route(m.state, n.succ)
+	m.route(m.state, n.succ, func(edge) {})
 }
 
-// route branches to the edge that the local names. There are few, and a table
-// would cost wazero a block for each state.
-func (m *emitter) route(local uint32, list []edge) {
+// route branches to the edge that the local names, and does something before.
+// There are few, and a table would cost wazero a block for each state.
+func (m *emitter) route(local uint32, list []edge, before func(edge)) {
 	for k, e := range list {
 		if k == len(list)-1 {
+			before(e)
 			m.c.br(m.label(e.to))
 			return
 		}
 		m.c.get(local)
 		m.c.i32(int32(e.state))
 		m.c.op(wI32Eq)
-		m.brIf(e.to)
+		// Not br_if: wazero does not fuse a comparison with a branch whose edge it
+		// has to split.
+		m.open(wIf, -1)
+		before(e)
+		m.c.br(m.label(e.to))
+		m.endIf()
 	}
 	m.c.op(wUnreachable)
 }

@@ -13,6 +13,7 @@ type Window struct{ Base, Size, RO uint32 }
 
 // A translator makes a module of an image.
 type translator struct {
+	image *rv.Image
 	texts []rv.Text
 	wins  [2]Window
 	mem   [2][]byte
@@ -26,6 +27,7 @@ type translator struct {
 	textEnd  uint32
 	funcs    []*function
 	byEntry  map[uint32]*function
+	explored map[uint32]*function // what was explored since the entries were found
 	pairType uint32
 	indirect uint32 // the function that calls others by address
 }
@@ -43,7 +45,7 @@ func (t *translator) half(pc uint32) (uint32, bool) {
 // fetch decodes the instruction at pc, if the image has one there.
 func (t *translator) fetch(pc uint32) (rv.Inst, bool) {
 	w, ok := t.half(pc)
-	if !ok || pc&1 != 0 {
+	if !ok || pc&(t.image.Align()-1) != 0 {
 		return rv.Inst{}, false
 	}
 	if w&3 == 3 {
@@ -53,12 +55,12 @@ func (t *translator) fetch(pc uint32) (rv.Inst, bool) {
 		}
 		w |= upper << 16
 	}
-	return rv.Decode(w), true
+	return t.image.Decode(w), true
 }
 
 // find guesses where functions begin, and which addresses may be in jump
-// tables; pc is where a hart is. A wrong guess costs time only.
-func (t *translator) find(pc uint32) {
+// tables; a hart is at pc now. A wrong guess costs time only.
+func (t *translator) find(pc uint32, c Choice) {
 	t.isEntry = map[uint32]bool{}
 	t.starts = map[uint32]bool{}
 	for _, s := range t.texts {
@@ -97,6 +99,17 @@ func (t *translator) find(pc uint32) {
 		}
 	}
 	t.index()
+	for _, at := range c.Entries {
+		t.reach(at)
+	}
+	t.reach(pc)
+	for _, at := range c.Places {
+		t.reach(at)
+	}
+}
+
+// reach makes a place where a hart was an entry, if no function has it.
+func (t *translator) reach(pc uint32) {
 	if _, ok := t.fetch(pc); ok && !t.reached(pc) {
 		t.isEntry[pc] = true
 		t.index()
@@ -111,20 +124,31 @@ func (t *translator) reached(pc uint32) bool {
 	if !t.isEntry[entry] {
 		return false
 	}
-	f := t.explore(entry)
+	f := t.graph(entry)
 	if f == nil {
 		return false
 	}
-	for _, n := range f.nodes[1:] {
-		if pc-n.pc < n.end-n.pc {
+	for i := range f.nodes[1:] {
+		if n := &f.nodes[i+1]; pc-n.pc < n.end-n.pc {
 			return true
 		}
 	}
 	return false
 }
 
-// index sorts the entries.
+// graph is explore, once for each entry.
+func (t *translator) graph(entry uint32) *function {
+	f, ok := t.explored[entry]
+	if !ok {
+		f = t.explore(entry)
+		t.explored[entry] = f
+	}
+	return f
+}
+
+// index sorts the entries. What was explored may be different now.
 func (t *translator) index() {
+	t.explored = map[uint32]*function{}
 	t.entries = t.entries[:0]
 	for pc := range t.isEntry {
 		t.entries = append(t.entries, pc)
@@ -190,7 +214,8 @@ func (t *translator) sweep(s rv.Text) {
 	var value [32]uint32
 	ended := true
 	end := s.Addr + uint32(len(s.Bytes))
-	for pc := s.Addr; pc-s.Addr < end-s.Addr; {
+	align := t.image.Align()
+	for pc := (s.Addr + align - 1) &^ (align - 1); pc-s.Addr < end-s.Addr; {
 		in, ok := t.fetch(pc)
 		if !ok {
 			return
@@ -222,7 +247,7 @@ func (t *translator) sweep(s rv.Text) {
 				t.jumps = append(t.jumps, pc)
 			}
 		}
-		pc += uint32(in.Len)
+		pc += max(uint32(in.Len), align)
 	}
 }
 

@@ -64,6 +64,7 @@ func (f *function) spread() {
 			for _, in := range n.code {
 				out |= writes(in)
 			}
+			out &^= n.store
 			if n.kind == kCall || n.kind == kICall {
 				out = 0
 			}
@@ -107,8 +108,8 @@ func (f *function) liveIn(i int, clobbers func(*node) regs) regs {
 	if n.kind == kDoor {
 		return 0
 	}
-	live := f.liveOut(i)
 	dirty := f.dirty[i]
+	live := f.liveOut(i) | dirty&n.store
 	for _, in := range n.code {
 		dirty |= writes(in)
 	}
@@ -174,10 +175,8 @@ func (f *function) beyond(e edge) int32 {
 
 // named returns the node that desks call sid.
 func (f *function) named(sid int) int {
-	for i := range f.nodes {
-		if f.nodes[i].sid == sid {
-			return i
-		}
+	if sid == 0 {
+		return 0
 	}
-	return 0
+	return f.bySid[sid-1]
 }

@@ -41,6 +41,9 @@ type node struct {
 	check  bool  // the budget is checked at its beginning
 	resume int   // how the door calls it; 0: it does not lead here
 	sid    int   // how the desks call it; 0: none leads here
+	group  int   // the unrolled loop that it is in; 0: none
+	store  regs  // written back there
+	back   int   // kLeave at a call of what is not translated: the node behind it
 }
 
 // A function is what is reached from an entry without calls.
@@ -50,6 +53,8 @@ type function struct {
 	nodes   []node // 0 is the door, 1 the start
 	at      map[uint32]int
 	states  int   // sids given
+	bySid   []int // the nodes that have them: that of sid 1 first
+	groups  int   // unrolled loops
 	resumes []int // nodes behind instructions that are left to the interpreter
 
 	order []int // of the nodes, reverse postorder
@@ -67,6 +72,7 @@ type function struct {
 	dirty    []regs // at the beginning of each node
 	live     []regs // at the beginning of each node
 	path     []int32
+	known    []known // at the beginning of each node
 }
 
 // maxFunction bounds the instructions of one function: compilers' times grow
@@ -145,6 +151,9 @@ func (t *translator) leaders(entry uint32) []uint32 {
 // ends a block is among the addresses if it is reached.
 func (t *translator) flow(entry, pc uint32, in rv.Inst) (to []uint32, ends bool) {
 	next := pc + uint32(in.Len)
+	if t.strays(in) {
+		return nil, true
+	}
 	switch in.Op {
 	case rv.BEQ, rv.BNE, rv.BLT, rv.BGE, rv.BLTU, rv.BGEU:
 		return []uint32{pc + uint32(in.Imm), next}, true
@@ -153,7 +162,7 @@ func (t *translator) flow(entry, pc uint32, in rv.Inst) (to []uint32, ends bool)
 		switch {
 		case in.Rd == 1 || in.Rd == 5:
 			return []uint32{next}, true
-		case target != entry && t.isEntry[target]:
+		case in.Rd == 0 && target != entry && t.isEntry[target]:
 			return nil, true
 		}
 		return []uint32{target}, true
@@ -170,6 +179,12 @@ func (t *translator) flow(entry, pc uint32, in rv.Inst) (to []uint32, ends bool)
 		return []uint32{next}, true
 	}
 	return nil, !translated(in.Op)
+}
+
+// strays says whether a jump or branch leads to where no instruction can be: it
+// faults if it is taken.
+func (t *translator) strays(in rv.Inst) bool {
+	return (in.Op == rv.JAL || in.Op >= rv.BEQ && in.Op <= rv.BGEU) && uint32(in.Imm)&(t.image.Align()-1) != 0
 }
 
 // tableTargets guesses where an indirect jump leads: to all addresses found in
@@ -221,6 +236,10 @@ func (t *translator) fill(f *function, n *node) {
 func (t *translator) finish(f *function, n *node, in rv.Inst, pc uint32, to []uint32) {
 	for _, a := range to {
 		n.succ = append(n.succ, edge{to: f.at[a]})
+	}
+	if t.strays(in) {
+		n.leave()
+		return
 	}
 	switch in.Op {
 	case rv.JAL:

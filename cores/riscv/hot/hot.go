@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -38,6 +40,7 @@ type Module struct {
 	tables  []table
 	entries []entry
 	chunk   int64 // the largest budget that may be given at once
+	lacking lacking
 	stats   Stats
 }
 
@@ -56,6 +59,7 @@ type entry struct {
 // Stats says what a module costs.
 type Stats struct {
 	Functions, Instructions int
+	Found                   int // functions of the program, translated or not
 	Entries                 int
 	Wasm                    int // bytes of WebAssembly
 	Translate, Compile      time.Duration
@@ -88,14 +92,14 @@ func (m *Module) place(pc uint32) *uint32 {
 // Compile translates the image of a hart, for all harts of the same image
 // whose windows are at the same addresses, of the same size and as much of
 // them read-only. The hart's PC and what its memory has now help to find
-// functions; nothing else depends on them. It works in the caller's goroutine,
-// and errors, of errno EINVAL, are for harts that no module can be made for.
-func (e *Engine) Compile(h *rv.Hart) (*Module, error) {
+// functions; nothing else depends on them. It takes as many processors as there
+// are, and errors, of errno EINVAL, are for harts that no module can be made for.
+func (e *Engine) Compile(h *rv.Hart, c Choice) (*Module, error) {
 	if h.Image == nil || len(h.Image.Texts()) == 0 {
 		return nil, sys.Errorf(syscall.EINVAL, "no code to translate")
 	}
 	m := &Module{engine: e, image: h.Image}
-	t := &translator{texts: h.Image.Texts()}
+	t := &translator{image: h.Image, texts: h.Image.Texts()}
 	for k := range h.Win {
 		t.wins[k] = window(&h.Win[k])
 		t.mem[k] = h.Win[k].Mem[:t.wins[k].Size]
@@ -104,15 +108,19 @@ func (e *Engine) Compile(h *rv.Hart) (*Module, error) {
 	if a, b := t.wins[0], t.wins[1]; a.Size > 0 && b.Size > 0 && (b.Base-a.Base < a.Size || a.Base-b.Base < b.Size) {
 		return nil, sys.Errorf(syscall.EINVAL, "windows overlap")
 	}
+	defer makeRoom()()
 	start := time.Now()
-	t.find(h.PC)
-	t.functions()
+	c.Places = slices.Compact(slices.Sorted(slices.Values(c.Places)))
+	t.find(h.PC, c)
+	t.functions(c)
 	wasm := t.module()
 	m.index(t)
 	m.stats.Wasm = len(wasm)
 	m.stats.Translate = time.Since(start)
 	start = time.Now()
-	code, err := e.rt.CompileModule(context.Background(), wasm)
+	// The code is the same, whatever the number of workers.
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
+	code, err := e.rt.CompileModule(ctx, wasm)
 	if err != nil {
 		return nil, fmt.Errorf("translated image: %w", err)
 	}
@@ -165,7 +173,8 @@ func (m *Module) index(t *translator) {
 			m.stats.Instructions += len(n.code)
 		}
 	}
-	m.stats.Functions, m.stats.Entries = len(t.funcs), len(m.entries)
+	m.stats.Functions, m.stats.Found, m.stats.Entries = len(t.funcs), len(t.entries), len(m.entries)
+	m.lacking.note(t)
 }
 
 // An Instance runs harts whose memory lies at the same place. It belongs to
@@ -176,6 +185,7 @@ type Instance struct {
 	enter api.Function
 	mem   [2][]byte // the windows
 	regs  [nParams]uint64
+	lack  int   // the function, not translated, for which the code was left last; -1: for another reason
 	poor  int   // entries that did little
 	rest  int64 // cycles that the interpreter is to do
 
@@ -219,10 +229,13 @@ func (m *Module) Instance(mem []byte, off0, off1 int) (*Instance, error) {
 	}
 	shift := mod.ExportedGlobal("shift").(api.MutableGlobal)
 	shift.Set(uint64(uint32(off1 - off0)))
-	i := &Instance{m: m, mod: mod, enter: mod.ExportedFunction("enter")}
+	i := &Instance{m: m, mod: mod, lack: -1, enter: mod.ExportedFunction("enter")}
 	i.mem = [2][]byte{mem, mem[off1-off0:]}
 	return i, nil
 }
+
+// Module returns what the instance is of.
+func (i *Instance) Module() *Module { return i.m }
 
 // Close frees the instance.
 func (i *Instance) Close() error { return i.mod.Close(context.Background()) }
@@ -254,16 +267,21 @@ func (i *Instance) Run(h *rv.Hart, budget int64) rv.Why {
 		if left <= 0 {
 			return rv.Budget
 		}
+		if h.Image != i.m.image {
+			return h.Run(left) // a fence.i found other code
+		}
 		var why rv.Why
 		if i.rest > 0 {
 			left = min(left, i.rest)
 			i.rest -= left
 			why = h.Run(left)
 		} else {
+			cost := int64(0)
 			if e := i.m.entry(h.PC); e != nil && left >= e.need {
 				i.judge(i.call(h, e, min(left, i.m.chunk)))
+				cost = costExit
 			}
-			why = i.search(h, end)
+			why = i.search(h, end, cost)
 		}
 		if why != rv.Budget {
 			return why
@@ -292,27 +310,44 @@ func (i *Instance) judge(used uint64) {
 	}
 	if i.poor > poorMany {
 		i.rest, i.poor = restFor, poorMany/2
+		i.m.lacking.add(i.lack, restFor*costCycle)
 	}
 }
 
-// search interprets until the code may be entered.
-func (i *Instance) search(h *rv.Hart, end uint64) rv.Why {
-	for range walk {
+// search interprets until the code may be entered. cost is what it has cost to
+// come here.
+func (i *Instance) search(h *rv.Hart, end uint64, cost int64) rv.Why {
+	lack := -1
+	for n := range walk {
 		left := int64(end - h.Instret - h.Extra)
 		if left <= 0 {
 			return rv.Budget
 		}
-		if why := h.Step(nil); why != rv.Budget {
+		why := h.Step(nil)
+		if n == 0 {
+			// By now a call that was left is done.
+			lack = i.m.lacking.at(h.PC)
+			i.m.lacking.add(lack, cost)
+			i.lack = lack
+		}
+		if why != rv.Budget {
 			return why
 		}
 		if e := i.m.entry(h.PC); e != nil {
+			i.m.lacking.add(lack, int64(n)*costStep)
 			if left = int64(end - h.Instret - h.Extra); left < e.need && left > 0 {
 				return h.Run(left)
 			}
 			return rv.Budget
 		}
 	}
-	return h.Run(min(int64(end-h.Instret-h.Extra), 2000))
+	n := min(int64(end-h.Instret-h.Extra), 2000)
+	why := h.Run(n)
+	if at := i.m.lacking.at(h.PC); at >= 0 {
+		lack = at
+	}
+	i.m.lacking.add(lack, walk*costStep+n*costCycle)
+	return why
 }
 
 // call enters the module's code, and returns the cycles that it did.

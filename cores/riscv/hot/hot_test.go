@@ -18,7 +18,7 @@ func TestPrograms(t *testing.T) {
 			want.finish(t, want.hart.Run, 1<<40)
 			e := New(context.Background())
 			defer e.Close()
-			m, err := e.Compile(got.hart)
+			m, err := e.Compile(got.hart, Choice{})
 			if err != nil {
 				t.Fatal(err)
 			}

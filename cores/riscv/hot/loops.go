@@ -13,6 +13,7 @@ import "slices"
 // the outer one and its desk, needs none, so that a desk costs its outer
 // loop a comparison a round.
 func (f *function) arrange() {
+	f.unroll()
 	f.sort()
 	first := slices.Clone(f.rpo)
 	probe := &function{nodes: make([]node, len(f.nodes))}
@@ -43,6 +44,7 @@ func (f *function) state(i int) int {
 	if f.nodes[i].sid == 0 {
 		f.states++
 		f.nodes[i].sid = f.states
+		f.bySid = append(f.bySid, i)
 	}
 	return f.nodes[i].sid
 }
@@ -91,24 +93,23 @@ func (f *function) nest(first []int) {
 			all = append(all, i)
 		}
 	}
-	cut := map[[2]int]bool{} // edges back to heads and desks of outer loops
+	var cut cuts // edges back to heads and desks of outer loops
 	work := [][]int{all}
 	for len(work) > 0 {
 		part := work[len(work)-1]
 		work = work[:len(work)-1]
 		for _, cycle := range f.cycles(part, cut) {
-			work = append(work, f.loop(cycle, first, cut))
+			work = append(work, f.loop(cycle, first, &cut))
 		}
 	}
 }
 
 // loop makes a cycle have one entry, and cuts the edges that lead back to it.
 // It returns the nodes among which inner cycles may be.
-func (f *function) loop(cycle []int, first []int, cut map[[2]int]bool) []int {
-	in := make(map[int]bool, len(cycle))
+func (f *function) loop(cycle []int, first []int, cut *cuts) []int {
+	in := f.among(cycle)
 	head := -1
 	for _, i := range cycle {
-		in[i] = true
 		if i < len(first) && first[i] >= 0 && (head < 0 || first[i] < first[head]) {
 			head = i
 		}
@@ -117,23 +118,23 @@ func (f *function) loop(cycle []int, first []int, cut map[[2]int]bool) []int {
 		head = cycle[0]
 	}
 	f.nodes[head].check = true
-	entries := map[int]bool{}
+	entries := make([]bool, len(f.nodes))
+	several := false
 	for u := range f.nodes {
 		if in[u] || u < len(first) && first[u] < 0 {
 			continue
 		}
 		for _, e := range f.nodes[u].succ {
-			if in[e.to] {
-				entries[e.to] = true
+			if in[e.to] && e.to != head {
+				entries[e.to], several = true, true
 			}
 		}
 	}
-	delete(entries, head)
-	if len(entries) == 0 {
+	if !several {
 		for _, u := range cycle {
 			for _, e := range f.nodes[u].succ {
 				if e.to == head {
-					cut[[2]int{u, head}] = true
+					cut.add(u, head)
 				}
 			}
 		}
@@ -142,12 +143,21 @@ func (f *function) loop(cycle []int, first []int, cut map[[2]int]bool) []int {
 	return f.desk(cycle, in, head, entries, cut)
 }
 
+// among says of each node whether it is in a list.
+func (f *function) among(list []int) []bool {
+	in := make([]bool, len(f.nodes))
+	for _, i := range list {
+		in[i] = true
+	}
+	return in
+}
+
 // desk adds a desk to a cycle.
-func (f *function) desk(cycle []int, in map[int]bool, head int, entries map[int]bool, cut map[[2]int]bool) []int {
+func (f *function) desk(cycle []int, in []bool, head int, entries []bool, cut *cuts) []int {
 	d := len(f.nodes)
 	desk := node{kind: kDesk, pc: f.nodes[head].pc, succ: []edge{{to: head, state: f.state(head)}}}
 	for _, i := range cycle {
-		if entries[i] && i != head {
+		if entries[i] {
 			desk.succ = append(desk.succ, edge{to: i, state: f.state(i)})
 		}
 	}
@@ -173,23 +183,37 @@ func (f *function) desk(cycle []int, in map[int]bool, head int, entries map[int]
 			} else {
 				f.nodes[u].succ[k] = e
 			}
-			cut[[2]int{from, d}] = true
+			cut.add(from, d)
 		}
 	}
 	return cycle
 }
 
+// cuts are edges that are left out: by the node that they come from, those that
+// they lead to.
+type cuts [][]int
+
+func (c *cuts) add(from, to int) {
+	for len(*c) <= from {
+		*c = append(*c, nil)
+	}
+	(*c)[from] = append((*c)[from], to)
+}
+
+func (c cuts) has(from, to int) bool {
+	return from < len(c) && slices.Contains(c[from], to)
+}
+
 // cycles returns the strongly connected components of more than one node, or
 // with an edge to itself, of a part of the graph, without the edges in cut.
 // It is Tarjan's algorithm.
-func (f *function) cycles(part []int, cut map[[2]int]bool) [][]int {
-	in := make(map[int]bool, len(part))
+func (f *function) cycles(part []int, cut cuts) [][]int {
+	s := scc{f: f, cut: cut, at: make([]visited, len(f.nodes))}
 	for _, i := range part {
-		in[i] = true
+		s.at[i].in = true
 	}
-	s := scc{f: f, in: in, cut: cut, index: map[int]int{}, low: map[int]int{}, on: map[int]bool{}}
 	for _, i := range part {
-		if _, ok := s.index[i]; !ok {
+		if s.at[i].index == 0 {
 			s.visit(i)
 		}
 	}
@@ -198,22 +222,27 @@ func (f *function) cycles(part []int, cut map[[2]int]bool) [][]int {
 
 // An scc is the state of Tarjan's algorithm.
 type scc struct {
-	f          *function
-	in         map[int]bool
-	cut        map[[2]int]bool
-	index, low map[int]int
-	on         map[int]bool
-	stack      []int
-	found      [][]int
+	f     *function
+	cut   cuts
+	at    []visited // by node
+	count int
+	stack []int
+	found [][]int
+}
+
+// visited is what Tarjan's algorithm knows of a node.
+type visited struct {
+	index, low int  // index counts from 1; 0: not visited
+	in, on     bool // it is of the part; it is on the stack
 }
 
 // visit searches from node i, with a stack of its own: graphs may be deep.
 func (s *scc) visit(root int) {
 	type frame struct{ node, next int }
 	enter := func(i int) frame {
-		s.index[i], s.low[i] = len(s.index), len(s.index)
+		s.count++
+		s.at[i].index, s.at[i].low, s.at[i].on = s.count, s.count, true
 		s.stack = append(s.stack, i)
-		s.on[i] = true
 		return frame{i, 0}
 	}
 	frames := []frame{enter(root)}
@@ -223,22 +252,22 @@ func (s *scc) visit(root int) {
 		if succ := s.f.nodes[i].succ; top.next < len(succ) {
 			to := succ[top.next].to
 			top.next++
-			if !s.in[to] || s.cut[[2]int{i, to}] {
+			if !s.at[to].in || s.cut.has(i, to) {
 				continue
 			}
-			if _, ok := s.index[to]; !ok {
+			if v := &s.at[to]; v.index == 0 {
 				frames = append(frames, enter(to))
-			} else if s.on[to] {
-				s.low[i] = min(s.low[i], s.index[to])
+			} else if v.on {
+				s.at[i].low = min(s.at[i].low, v.index)
 			}
 			continue
 		}
 		frames = frames[:len(frames)-1]
 		if len(frames) > 0 {
 			up := frames[len(frames)-1].node
-			s.low[up] = min(s.low[up], s.low[i])
+			s.at[up].low = min(s.at[up].low, s.at[i].low)
 		}
-		if s.low[i] == s.index[i] {
+		if s.at[i].low == s.at[i].index {
 			s.pop(i)
 		}
 	}
@@ -250,14 +279,14 @@ func (s *scc) pop(root int) {
 	part := slices.Clone(s.stack[k:])
 	s.stack = s.stack[:k]
 	for _, i := range part {
-		s.on[i] = false
+		s.at[i].on = false
 	}
 	if len(part) > 1 {
 		s.found = append(s.found, part)
 		return
 	}
 	for _, e := range s.f.nodes[root].succ {
-		if e.to == root && !s.cut[[2]int{root, root}] {
+		if e.to == root && !s.cut.has(root, root) {
 			s.found = append(s.found, part)
 			return
 		}

@@ -1,26 +1,12 @@
 package hot
 
-// maxImage bounds the instructions of a module.
-const maxImage = 40000
-
-// functions explores all functions and finds out what they do.
-func (t *translator) functions() {
+// functions explores the functions chosen and finds out what they do.
+func (t *translator) functions(c Choice) {
 	t.byEntry = map[uint32]*function{}
-	size := 0
-	for _, pc := range t.entries {
-		f := t.explore(pc)
-		if f == nil {
-			continue
-		}
-		for _, n := range f.nodes {
-			size += len(n.code)
-		}
-		if size > maxImage {
-			break
-		}
+	for _, f := range t.choose(c) {
 		f.index = uint32(len(t.funcs)) + firstFunc
 		t.funcs = append(t.funcs, f)
-		t.byEntry[pc] = f
+		t.byEntry[f.entry] = f
 	}
 	for _, f := range t.funcs {
 		t.resolve(f)
@@ -29,6 +15,7 @@ func (t *translator) functions() {
 	t.effects()
 	for _, f := range t.funcs {
 		f.arrange()
+		f.constants(t.clobbered)
 		f.spread()
 		f.liveness(t.clobbered)
 	}
@@ -37,6 +24,7 @@ func (t *translator) functions() {
 // resolve leaves calls of what is not translated to the interpreter, and notes
 // the others.
 func (t *translator) resolve(f *function) {
+	var behind []int
 	for i := range f.nodes {
 		n := &f.nodes[i]
 		for _, in := range n.code {
@@ -47,11 +35,16 @@ func (t *translator) resolve(f *function) {
 		}
 		g := t.byEntry[n.target]
 		if g == nil {
+			for _, e := range n.succ {
+				behind = append(behind, e.to)
+				n.back = e.to
+			}
 			n.leave()
 			continue
 		}
 		f.calls = append(f.calls, int(g.index-firstFunc))
 	}
+	f.rejoin(behind)
 }
 
 // circles finds the functions that may come back to themselves.

@@ -10,7 +10,8 @@ func (m *emitter) code(i int) {
 	case kBranch, kCall, kICall, kReturn, kSwitch, kTail:
 		list = list[:len(list)-1]
 	}
-	m.survey(list, n.pc)
+	m.writeBack(m.dirty & n.store)
+	m.foresee(i)
 	pc := n.pc
 	for _, in := range list {
 		m.inst(in, pc)
@@ -50,7 +51,7 @@ func (m *emitter) link(r uint8, back uint32) {
 }
 
 // simple gives the operations that are one instruction in WebAssembly too.
-var simple = map[rv.Op]byte{
+var simple = [256]byte{
 	rv.ADD: wI32Add, rv.SUB: wI32Sub, rv.SLL: wI32Shl, rv.SLT: wI32LtS, rv.SLTU: wI32LtU,
 	rv.XOR: wI32Xor, rv.SRL: wI32ShrU, rv.SRA: wI32ShrS, rv.OR: wI32Or, rv.AND: wI32And, rv.MUL: wI32Mul,
 	rv.ADDI: wI32Add, rv.SLTI: wI32LtS, rv.SLTIU: wI32LtU, rv.XORI: wI32Xor, rv.ORI: wI32Or, rv.ANDI: wI32And,
@@ -59,7 +60,7 @@ var simple = map[rv.Op]byte{
 }
 
 // access gives the loads and stores.
-var access = map[rv.Op]byte{
+var access = [256]byte{
 	rv.LB: wI32Load8S, rv.LBU: wI32Load8U, rv.LH: wI32Load16S, rv.LHU: wI32Load16U, rv.LW: wI32Load,
 	rv.SB: wI32Store8, rv.SH: wI32Store16, rv.SW: wI32Store,
 }
@@ -78,6 +79,7 @@ func (m *emitter) inst(in rv.Inst, pc uint32) {
 		}
 		m.put(in.Rd)
 		m.forget(in.Rd)
+		m.in[in.Rd] = m.bounds(in)
 		return
 	case stores(in.Op):
 		offset := m.address(in, pc)
@@ -90,7 +92,7 @@ func (m *emitter) inst(in rv.Inst, pc uint32) {
 	if in.Rd == 0 {
 		return
 	}
-	known := m.result(in, pc)
+	known, bounds := m.result(in, pc), m.bounds(in)
 	switch {
 	case known.root == 0:
 		m.c.i32(known.delta)
@@ -102,7 +104,7 @@ func (m *emitter) inst(in rv.Inst, pc uint32) {
 		m.compute(in)
 	}
 	m.put(in.Rd)
-	m.reg[in.Rd] = known
+	m.reg[in.Rd], m.in[in.Rd] = known, bounds
 }
 
 // extra counts cycles beyond one.
@@ -115,7 +117,7 @@ func (m *emitter) extra(n int32) {
 
 // compute puts an instruction's result on the stack.
 func (m *emitter) compute(in rv.Inst) {
-	if op, ok := simple[in.Op]; ok {
+	if op := simple[in.Op]; op != 0 {
 		m.value(in.Rs1)
 		switch {
 		case in.Op >= rv.ADDI && in.Op <= rv.SRAI, in.Op == rv.RORI:
@@ -160,6 +162,8 @@ func (m *emitter) high(in rv.Inst) {
 
 func divides(o rv.Op) bool { return o >= rv.DIV && o <= rv.REMU }
 
+var division = [256]byte{rv.DIV: wI32DivS, rv.DIVU: wI32DivU, rv.REM: wI32RemS, rv.REMU: wI32RemU}
+
 // divide writes divisions. By 0 the quotient is -1 and the remainder the
 // dividend; the least number by -1 overflows to itself, remainder 0.
 func (m *emitter) divide(in rv.Inst) {
@@ -195,7 +199,7 @@ func (m *emitter) divide(in rv.Inst) {
 	m.c.op(wElse)
 	m.value(in.Rs1)
 	m.value(in.Rs2)
-	m.c.op(map[rv.Op]byte{rv.DIV: wI32DivS, rv.DIVU: wI32DivU, rv.REM: wI32RemS, rv.REMU: wI32RemU}[in.Op])
+	m.c.op(division[in.Op])
 	m.c.op(wEnd)
 }
 

@@ -29,7 +29,7 @@ func TestBatches(t *testing.T) {
 		first := len(got.Win[0].Mem)
 		mem := append(got.Win[0].Mem, got.Win[1].Mem...)
 		got.Win[0].Mem, got.Win[1].Mem = mem[:first], mem[first:]
-		m, err := e.Compile(got)
+		m, err := e.Compile(got, Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 
+	"warren/cores/riscv/isa"
 	"warren/cores/riscv/rv"
 )
 
@@ -115,7 +116,7 @@ func (g *generator) some() {
 	case 26, 27, 28, 29:
 		g.word(encB([]uint32{0, 1, 4, 5, 6, 7}[g.IntN(6)], g.pick(), g.pick(), g.near(here)))
 	case 30:
-		g.word(encJ(0, g.near(here)))
+		g.word(encJ([]uint32{0, 0, 0, g.pick()}[g.IntN(4)], g.near(here)))
 	case 31, 32:
 		g.word(encJ([]uint32{1, 1, 1, 5}[g.IntN(4)], int32(g.starts[g.IntN(len(g.starts))]-here)))
 	case 33:
@@ -164,6 +165,49 @@ func (g *generator) table() {
 	g.word(encI(0x67, 0, 0, 6, 0))
 }
 
+// loop writes a loop such as compilers make: pointers that grow by constants
+// or by a register, some of them near the ends of windows, a counter or a
+// pointer's end, now and then a branch within and loops inside.
+func (g *generator) loop(counter uint32, depth int) {
+	pointers := []uint32{8, 9, 8 + g.Uint32N(2)}
+	if g.IntN(3) == 0 {
+		edge := []uint32{privBase, privBase + codeSize + tableSize, privBase + tortPriv, sramBase, sramBase + 64, sramBase + tortSRAM}[g.IntN(6)]
+		edge += g.Uint32N(256) - 128
+		lo := int32(edge) << 20 >> 20
+		g.word(0x37 | 8<<7 | (edge-uint32(lo))&0xfffff000)
+		g.word(encI(0x13, 0, 8, 8, lo))
+	}
+	g.word(encI(0x13, 0, counter, 0, 1+g.Int32N(20)))
+	top := len(g.code)
+	for range 1 + g.IntN(6) {
+		at := pointers[g.IntN(3)]
+		off := g.Int32N(64) - 16
+		switch g.IntN(8) {
+		case 0, 1, 2:
+			g.word(encI(0x03, []uint32{0, 1, 2, 4, 5, 2, 2}[g.IntN(7)], g.pick(), at, off))
+		case 3, 4:
+			g.word(encS(g.Uint32N(3), at, g.pick(), off))
+		case 5:
+			g.word(encB(g.Uint32N(2), g.pick(), g.pick(), 8)) // over the next
+			g.word(encI(0x13, 0, at, at, g.Int32N(32)-8))
+		default:
+			g.word(encR(0x33, g.Uint32N(8), g.Uint32N(2), g.pick(), g.pick(), g.pick()))
+		}
+	}
+	if depth > 0 {
+		g.loop(counter+1, depth-1)
+	}
+	for _, r := range pointers[:1+g.IntN(2)] {
+		if g.IntN(5) == 0 {
+			g.word(encR(0x33, 0, 0, r, r, 5))
+		} else {
+			g.word(encI(0x13, 0, r, r, []int32{1, 2, 4, 4, 8, -4, 64, 1024, 2047}[g.IntN(9)]))
+		}
+	}
+	g.word(encI(0x13, 0, counter, counter, -1))
+	g.word(encB(1, counter, 0, int32(top-len(g.code))))
+}
+
 func (g *generator) program() {
 	for range 2 + g.IntN(6) {
 		g.starts = append(g.starts, len(g.code))
@@ -174,6 +218,9 @@ func (g *generator) program() {
 		}
 		for range 5 + g.IntN(45) {
 			g.some()
+			if g.IntN(25) == 0 {
+				g.loop(28, g.IntN(3))
+			}
 		}
 		if frame {
 			g.word(encI(0x03, 2, 1, 2, 12))
@@ -221,14 +268,20 @@ type twins struct {
 // pair makes twins of what g wrote.
 func pair(t testing.TB, e *Engine, g *generator, second bool) *twins {
 	t.Helper()
-	image, err := rv.NewImage([]rv.Text{{Addr: privBase, Bytes: g.code}})
+	return pairOf(t, e, g, second, isa.All, Choice{})
+}
+
+// pairOf is pair for harts with these extensions, and some of the functions.
+func pairOf(t testing.TB, e *Engine, g *generator, second bool, has isa.Set, c Choice) *twins {
+	t.Helper()
+	image, err := rv.NewImageFor([]rv.Text{{Addr: privBase, Bytes: g.code}}, has)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &twins{}
 	p.want, p.wantMem = twin(g, image, second)
 	p.got, p.gotMem = twin(g, image, second)
-	m, err := e.Compile(p.got)
+	m, err := e.Compile(p.got, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +318,23 @@ func (p *twins) both(do func(h *rv.Hart)) {
 func differ(t *testing.T, e *Engine, seed uint64) (all, hot uint64) {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1))}
 	g.program()
-	p := pair(t, e, g, seed%4 != 0)
+	has := isa.All
+	switch seed % 16 {
+	case 5:
+		has = isa.All &^ isa.C
+	case 9:
+		has = isa.Set(g.Uint32()) & isa.All
+	}
+	var c Choice
+	if seed%3 == 0 {
+		c.Only = true
+		for _, at := range g.starts {
+			if g.IntN(2) == 0 {
+				c.Places = append(c.Places, privBase+uint32(at)+g.Uint32N(16)&^3)
+			}
+		}
+	}
+	p := pairOf(t, e, g, seed%4 != 0, has, c)
 	for n := range uint32(60) {
 		budget := int64(g.IntN(1000))
 		if g.IntN(4) == 0 {

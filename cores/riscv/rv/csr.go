@@ -1,10 +1,23 @@
 package rv
 
+import "warren/cores/riscv/isa"
+
 // csrBarrier is Snitch's barrier: a read of it blocks.
 const csrBarrier = 0x7c2
 
-// misa: RV32 and the letters A, B, C, D, F, I, M and U. It cannot be changed.
-const misa = 1<<30 | 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<8 | 1<<12 | 1<<20
+// misa tells RV32, I, U and what else the hart has of A, B, C, D, F and M. It
+// cannot be changed.
+func (h *Hart) misa() uint32 {
+	v := uint32(1<<30 | 1<<('i'-'a') | 1<<('u'-'a'))
+	for letter, s := range map[rune]isa.Set{
+		'a': isa.A, 'b': isa.Zba | isa.Zbb | isa.Zbs, 'c': isa.C, 'd': isa.D, 'f': isa.F, 'm': isa.M,
+	} {
+		if h.Image.Lacks()&s == 0 {
+			v |= 1 << (letter - 'a')
+		}
+	}
+	return v
+}
 
 // csr does the instructions that read and write a CSR.
 func (h *Hart) csr(in Inst) Why {
@@ -14,7 +27,7 @@ func (h *Hart) csr(in Inst) Why {
 		operand = uint32(in.Rs1)
 	}
 	old, ok := h.readCSR(num)
-	if num == csrBarrier {
+	if num == csrBarrier && ok {
 		return Wait
 	}
 	switch in.Op {
@@ -52,10 +65,10 @@ func (h *Hart) readCSR(num uint32) (uint32, bool) {
 		return h.readFloatCSR(num), h.floating()
 	case num>>8 == 0xc:
 		return h.readCounter(num)
-	case num == csrBarrier:
-		return 0, true
 	case h.CSR.User:
 		return 0, false
+	case num == csrBarrier:
+		return 0, true
 	}
 	return h.readMachine(num)
 }
@@ -86,9 +99,9 @@ func (h *Hart) counter(num uint32) uint32 {
 	v := h.Now()
 	switch num & 0x7f {
 	case 0:
-		v += h.CSR.CycleOff
+		v = h.counted(v, h.CSR.CycleOff, inhibitCycle)
 	case 2:
-		v = h.Instret + h.CSR.InstretOff
+		v = h.counted(h.Instret, h.CSR.InstretOff, inhibitInstret)
 	}
 	if num&0x80 != 0 {
 		v >>= 32
@@ -96,12 +109,51 @@ func (h *Hart) counter(num uint32) uint32 {
 	return uint32(v)
 }
 
+// Bits of mcountinhibit.
+const (
+	inhibitCycle   = 1 << 0
+	inhibitInstret = 1 << 2
+)
+
+// counted returns a counter from what it counts and its offset, which is the
+// counter itself while it stands.
+func (h *Hart) counted(n, off uint64, bit uint32) uint64 {
+	if h.CSR.Inhibit&bit != 0 {
+		return off
+	}
+	return n + off
+}
+
+// inhibit sets mcountinhibit. The instruction that does it is counted as before.
+func (h *Hart) inhibit(v uint32) {
+	c := &h.CSR
+	stop := func(off *uint64, now uint64, bit uint32) {
+		switch {
+		case v&^c.Inhibit&bit != 0:
+			*off += now
+		case c.Inhibit&^v&bit != 0:
+			*off -= now
+		}
+	}
+	stop(&c.CycleOff, h.Now()+1, inhibitCycle)
+	stop(&c.InstretOff, h.Instret+1, inhibitInstret)
+	c.Inhibit = v & (inhibitCycle | inhibitInstret)
+}
+
+// setCounter writes half of a counter, whose next instruction sees it.
+func (h *Hart) setCounter(off *uint64, next uint64, bit, num, v uint32) {
+	if h.CSR.Inhibit&bit != 0 {
+		next = 0
+	}
+	*off = setHalf(next+*off, num, v) - next
+}
+
 func (h *Hart) readMachine(num uint32) (uint32, bool) {
 	switch num {
 	case 0x300:
 		return h.status(), true
 	case 0x301:
-		return misa, true
+		return h.misa(), true
 	case 0x304:
 		return h.CSR.Enable, true
 	case 0x305:
@@ -127,10 +179,11 @@ func (h *Hart) readMachine(num uint32) (uint32, bool) {
 }
 
 // zeroCSR reports whether a CSR exists, reads 0 and ignores writes: that of
-// physical memory protection, events, triggers, and what tells the maker.
+// physical memory protection, events, triggers, user mode's environment, and
+// what tells the maker.
 func zeroCSR(num uint32) bool {
 	switch {
-	case num == 0x310, num == 0x344,
+	case num == 0x30a, num == 0x310, num == 0x31a, num == 0x344,
 		num >= 0x323 && num <= 0x33f,
 		num >= 0x3a0 && num <= 0x3ef,
 		num >= 0x7a0 && num <= 0x7a3,
@@ -145,7 +198,7 @@ func zeroCSR(num uint32) bool {
 // writeCSR sets a CSR that can be read. What it does not hold is ignored.
 func (h *Hart) writeCSR(num, v uint32) {
 	c := &h.CSR
-	if num <= 3 {
+	if num <= 3 && h.floating() {
 		c.Status &^= statusFS // dirty
 	}
 	switch num {
@@ -164,19 +217,23 @@ func (h *Hart) writeCSR(num, v uint32) {
 	case 0x306:
 		c.Counteren = v & 7
 	case 0x320:
-		c.Inhibit = v & 5
+		h.inhibit(v)
 	case 0x340:
 		c.Scratch = v
 	case 0x341:
-		c.Epc = v &^ 1
+		c.Epc = v &^ (h.Image.Align() - 1)
 	case 0x342:
 		c.Cause = v
 	case 0x343:
 		c.Tval = v
 	case 0xb00, 0xb80:
-		c.CycleOff = setHalf(h.Now()+1+c.CycleOff, num, v) - h.Now() - 1
+		h.setCounter(&c.CycleOff, h.Now()+1, inhibitCycle, num, v)
 	case 0xb02, 0xb82:
-		c.InstretOff = setHalf(h.Instret+1+c.InstretOff, num, v) - h.Instret - 1
+		// The instruction that writes either half is not counted.
+		if c.Inhibit&inhibitInstret == 0 {
+			c.InstretOff--
+		}
+		h.setCounter(&c.InstretOff, h.Instret+1, inhibitInstret, num, v)
 	}
 }
 

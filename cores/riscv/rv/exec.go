@@ -16,7 +16,14 @@ func (h *Hart) exec(in Inst) Why {
 	case o == ILLEGAL:
 		return h.trap(CauseIllegal, in.Word, in.Word)
 	case o <= BGEU:
-		next = h.flow(in, next)
+		to := h.flow(in, next)
+		if to&(h.Image.Align()-1) != 0 {
+			return h.trap(CauseFetchAlign, to, in.Word)
+		}
+		if o == JAL || o == JALR {
+			h.set(in.Rd, next)
+		}
+		next = to
 	case o <= LHU:
 		if !h.load(in) {
 			return Fault
@@ -67,7 +74,7 @@ func truth(b bool) uint32 {
 	return 0
 }
 
-// flow does LUI, AUIPC, jumps and branches, and returns the next PC.
+// flow does LUI, AUIPC and branches, and returns the next PC; that of jumps, too.
 func (h *Hart) flow(in Inst, next uint32) uint32 {
 	a, b := h.X[in.Rs1], h.X[in.Rs2]
 	to := h.PC + uint32(in.Imm)
@@ -78,10 +85,8 @@ func (h *Hart) flow(in Inst, next uint32) uint32 {
 	case AUIPC:
 		h.set(in.Rd, to)
 	case JAL:
-		h.set(in.Rd, next)
 		taken = true
 	case JALR:
-		h.set(in.Rd, next)
 		to = (a + uint32(in.Imm)) &^ 1
 		taken = true
 	case BEQ:

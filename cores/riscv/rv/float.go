@@ -25,10 +25,20 @@ func (h *Hart) float(in Inst) Why {
 		if in.RM > rmm {
 			return h.trap(CauseIllegal, in.Word, in.Word)
 		}
-		h.Fcsr |= h.calculate(in)
+		flags := h.calculate(in)
+		h.Fcsr |= flags
+		if flags == 0 && in.toX() {
+			return Budget
+		}
 	}
 	h.CSR.Status &^= statusFS // dirty
 	return Budget
+}
+
+// toX reports whether a calculation's result goes to an integer register.
+func (in Inst) toX() bool {
+	op := in.Op.ofSingles()
+	return op == FMVXW || op >= FEQS && op <= FCVTWUS
 }
 
 // operand returns a register as a value of the format. A single that is not
@@ -73,7 +83,7 @@ func (h *Hart) calculate(in Inst) uint32 {
 	f := &single
 	if in.Op >= FLD {
 		f = &double
-		in.Op -= toDouble
+		in.Op = in.Op.ofSingles()
 	}
 	if in.Op >= FEQS && in.Op <= FCVTWUS {
 		v, flags := h.toInteger(f, in)

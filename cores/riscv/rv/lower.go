@@ -29,27 +29,27 @@ type pair struct {
 // decode fills in what the loop needs. Instructions are found by going from
 // one to the next: where data in between lead astray, code is executed slowly
 // until it is at an op again.
-func (s *segment) decode() {
+func (s *segment) decode(im *Image) {
 	size := uint32(len(s.raw))
 	s.at = make([]uint32, size/2+1)
 	var insts []Inst
-	pc := uint32(0)
+	pc := -s.base & (im.Align() - 1)
 	for i := range s.at {
 		s.at[i] = nowhere
 	}
 	for pc < size {
-		w, ok := s.half(s.base + pc)
-		upper, more := s.half(s.base + pc + 2)
-		if !ok || w&3 == 3 && !more {
+		w, ok := s.word(s.base + pc)
+		if !ok {
 			break
 		}
-		in := Decode(upper<<16 | w)
+		in := im.Decode(w)
 		s.at[pc/2] = uint32(len(insts)) * uint32(unsafe.Sizeof(op{}))
 		s.pcs = append(s.pcs, s.base+pc)
 		insts = append(insts, in)
-		pc += uint32(in.Len)
+		pc += max(uint32(in.Len), im.Align())
 	}
 	s.pcs = append(s.pcs, s.base+pc, s.base+pc)
+	s.ins = insts
 	// Two ops that do nothing but end the loop: one behind the last, and one
 	// behind a pair that begins there.
 	s.ops = make([]op, len(insts)+2)

@@ -1,6 +1,7 @@
 package rv_test
 
 import (
+	"bytes"
 	"testing"
 
 	"warren/cores/riscv/rv"
@@ -158,6 +159,74 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+// A write to either half of minstret keeps its own instruction from being counted.
+func TestInstretWrites(t *testing.T) {
+	h := hart(t, csrrw(0, 0xb02, 11), csrrw(0, 0xb82, 11), csrrs(5, 0xb02, 0), csrrs(6, 0xb02, 0), csrrs(7, 0xb82, 0))
+	h.X[11] = ones
+	if h.Run(5); h.X[5] != ones || h.X[6] != 0 || h.X[7] != 0 {
+		t.Errorf("%#x, then %#x, %#x", h.X[5], h.X[6], h.X[7])
+	}
+}
+
+// Where text may be written to, a fence.i makes the hart take what memory has.
+func TestNewCode(t *testing.T) {
+	const fencei = 0x0000100f
+	for _, c := range []struct {
+		fence     uint32
+		ro, want  uint32
+		otherwise bool // it ends with a fault
+	}{
+		{fencei, 0, 3, false},
+		{0x13, 0, 1, false}, // the old instruction stays until there is a fence
+		{fencei, 12, 0, true},
+	} {
+		h := hart(t,
+			typeS(0x2023, 11, 12, 0), // sw a2, 0(a1)
+			c.fence,
+			typeI(0x13, 10, 10, 1),
+			0x73,
+		)
+		h.Win[0].RO = c.ro
+		first := h.Image
+		h.X[11], h.X[12] = base+8, typeI(0x13, 10, 10, 3)
+		why := h.Run(10)
+		if (why == rv.Fault) != c.otherwise || h.X[10] != c.want {
+			t.Errorf("%v, a0 is %d, not %d", why, h.X[10], c.want)
+		}
+		if got := first.Texts()[0].Bytes; !bytes.Equal(got[8:12], code(typeI(0x13, 10, 10, 1))) {
+			t.Error("an image has changed")
+		}
+	}
+}
+
+// What changes all the time is not decoded anew for ever, but is right.
+func TestNewCodeOften(t *testing.T) {
+	text := make([]byte, 1<<20)
+	copy(text, code(
+		0x0000100f,               // L: fence.i
+		typeI(0x13, 10, 10, 1),   // changes: addi a0, a0, 0…
+		typeI(0x13, 12, 12, 1),   // addi a2, a2, 1
+		typeI(0x7013, 14, 12, 7), // andi a4, a2, 7
+		0x01471713,               // slli a4, a4, 20
+		0x00d70733,               // add a4, a4, a3
+		typeS(0x2023, 11, 14, 4), // sw a4, 4(a1)
+		0xfe5ff06f,               // j L
+	))
+	im, err := rv.NewImage([]rv.Text{{Addr: base, Bytes: text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &rv.Hart{PC: base, Image: im}
+	h.Win[0] = rv.Window{Base: base, Mem: bytes.Clone(text)}
+	h.X[11], h.X[13] = base, typeI(0x13, 10, 10, 0)
+	if why := h.Run(8 * 40); why != rv.Budget || h.X[10] != 1+(39/8)*28+(39%8)*4 {
+		t.Errorf("%v %+v, a0 is %d", why, h.Trap, h.X[10])
+	}
+	if n := len(h.Image.Texts()); n != 0 {
+		t.Errorf("%d segments are decoded still", n)
+	}
+}
+
 // A program sets up a handler, goes to user mode, and calls from there.
 func TestTrapsAndUserMode(t *testing.T) {
 	const handler, user = base + 64, base + 96
@@ -251,5 +320,71 @@ func TestWait(t *testing.T) {
 		if h.X[5] != 42 || h.PC != base+4 {
 			t.Errorf("%d at %#x", h.X[5], h.PC)
 		}
+	}
+}
+
+// What mcountinhibit stops stands, and is written to, until it counts on.
+func TestInhibit(t *testing.T) {
+	const inhibit, instret, cycle = 0x320, 0xb02, 0xb00
+	h := hart(t, csrrw(0, instret, 0), csrrw(0, inhibit, 11), csrrs(5, instret, 0), csrrs(6, instret, 0),
+		csrrw(0, instret, 12), csrrs(7, instret, 0), csrrw(28, inhibit, 0), csrrs(29, instret, 0), csrrs(30, instret, 0))
+	h.X[11], h.X[12] = 4, 100
+	h.Run(9)
+	if h.X[5] != 1 || h.X[6] != 1 || h.X[7] != 100 || h.X[28] != 4 || h.X[29] != 100 || h.X[30] != 101 {
+		t.Errorf("minstret: %d, %+v", h.X[:32], h.Trap)
+	}
+	h = hart(t, csrrw(0, cycle, 0), csrrw(0, inhibit, 11), csrrs(5, cycle, 0), csrrs(6, cycle, 0),
+		csrrw(28, inhibit, 0), csrrs(29, cycle, 0), csrrs(30, cycle, 0))
+	h.X[11] = 1
+	h.Run(7)
+	if h.X[5] != h.X[6] || h.X[29] != h.X[5] || h.X[30] != h.X[5]+1 {
+		t.Errorf("mcycle: %d, %+v", h.X[:32], h.Trap)
+	}
+}
+
+// The barrier's CSR is machine mode's, as its number says.
+func TestNoBarrierInUserMode(t *testing.T) {
+	h := hart(t, csrrw(0, 0x341, 13), 0x30200073, csrrs(5, 0x7c2, 0))
+	h.X[13] = base + 2*4
+	h.CSR.Status &^= 3 << 11
+	h.Run(2)
+	if why := h.Run(1); !h.CSR.User || why != rv.Fault || h.Trap.Cause != rv.CauseIllegal {
+		t.Errorf("%v, %+v", why, h.Trap)
+	}
+}
+
+// User mode waits for no interrupt if machine mode forbids it.
+func TestNoWaiting(t *testing.T) {
+	const tw, mpp = 1 << 21, 3 << 11
+	for _, forbidden := range []bool{false, true} {
+		h := hart(t, csrrs(0, 0x300, 11), csrrw(0, 0x300, 12), csrrw(0, 0x341, 13), 0x10500073, 0x30200073, 0x10500073)
+		h.X[13] = base + 5*4
+		if forbidden {
+			h.X[12] = tw
+		}
+		h.X[11] = mpp
+		h.Run(5) // it may wait in machine mode
+		if !h.CSR.User || h.PC != base+5*4 {
+			t.Fatalf("pc %#x, %+v", h.PC, h.Trap)
+		}
+		switch why := h.Run(1); {
+		case forbidden && (why != rv.Fault || h.Trap.Cause != rv.CauseIllegal || h.Trap.Addr != 0x10500073):
+			t.Errorf("%v, %+v", why, h.Trap)
+		case !forbidden && (why != rv.Budget || h.PC != base+6*4):
+			t.Errorf("%v at %#x", why, h.PC)
+		}
+	}
+}
+
+// An ecall that traps is not counted by minstret.
+func TestTrappedCallIsNotRetired(t *testing.T) {
+	const handler = base + 8
+	h := hart(t, csrrw(0, 0x305, 11), 0x00000073, csrrs(5, 0xb02, 0))
+	h.X[11] = handler
+	if why := h.Run(9); why != rv.Call || !h.TakeTrap() {
+		t.Fatal(why)
+	}
+	if h.Run(1); h.X[5] != 1 {
+		t.Errorf("minstret %d behind a csrrw and an ecall", h.X[5])
 	}
 }

@@ -1,6 +1,9 @@
 package rv
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // size returns the length of a window's memory below the address space's end.
 func (w *Window) size() uint64 { return min(uint64(len(w.Mem)), 1<<32-uint64(w.Base)) }
@@ -30,9 +33,14 @@ func (h *Hart) half(addr uint32) (uint32, bool) {
 
 // fetch decodes the instruction at PC, or says why it cannot.
 func (h *Hart) fetch() (in Inst, ok bool) {
-	if h.PC&1 != 0 {
+	if h.PC&(h.Image.Align()-1) != 0 {
 		h.trap(CauseFetchAlign, h.PC, 0)
 		return in, false
+	}
+	if s := h.Image.find(h.PC); s != nil {
+		if at := s.at[(h.PC-s.base)/2]; at != nowhere {
+			return s.ins[at/uint32(unsafe.Sizeof(op{}))], true
+		}
 	}
 	w, ok := h.half(h.PC)
 	if !ok {
@@ -47,7 +55,7 @@ func (h *Hart) fetch() (in Inst, ok bool) {
 		}
 		w |= upper << 16
 	}
-	return Decode(w), true
+	return h.Image.Decode(w), true
 }
 
 // read loads size bytes, 8 at most.

@@ -162,6 +162,14 @@ const (
 // toDouble is the distance from an Op of F to that of D.
 const toDouble = FLD - FLW
 
+// ofSingles is the Op of F that does with singles what one of D does; others stay.
+func (o Op) ofSingles() Op {
+	if o >= FLD && o < FLD+toDouble {
+		return o - toDouble
+	}
+	return o
+}
+
 // extra is what an instruction takes beyond one cycle.
 func (o Op) extra() uint64 {
 	switch o {

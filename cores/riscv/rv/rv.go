@@ -1,5 +1,6 @@
 // Package rv is one RISC-V hart: RV32IMAFDC with Zicsr, Zicntr, Zifencei, Zba,
-// Zbb and Zbs, and the machine and user modes of the privileged architecture.
+// Zbb and Zbs, or less of that, as its Image is made; and the machine and user
+// modes of the privileged architecture.
 // It is pure: no files, no goroutines, and nothing known of the machine around
 // it. A Hart belongs to one goroutine at a time; an Image never changes and
 // is shared by any number of them.
@@ -69,9 +70,9 @@ type CSR struct {
 	Tvec, Epc, Cause, Tval, Scratch uint32
 	Status                          uint32 // mstatus with FS inverted, so that 0 is "on"
 	Enable                          uint32 // mie: kept, but nothing interrupts
-	Counteren, Inhibit              uint32 // mcountinhibit is kept, and counters count
+	Counteren, Inhibit              uint32 // Inhibit is mcountinhibit
 	User                            bool   // in user mode
-	CycleOff, InstretOff            uint64 // mcycle and minstret as written, minus Now and Instret then
+	CycleOff, InstretOff            uint64 // mcycle and minstret, minus Now and Instret unless they are inhibited
 }
 
 // A Trap is an exception as machine mode describes it.

@@ -1,5 +1,7 @@
 package rv
 
+import "warren/cores/riscv/isa"
+
 // Bits of mstatus that are kept.
 const (
 	statusMIE  = 1 << 3
@@ -7,12 +9,16 @@ const (
 	statusMPP  = 3 << 11
 	statusFS   = 3 << 13
 	statusMPRV = 1 << 17
-	statusKept = statusMIE | statusMPIE | statusMPP | statusFS | statusMPRV
+	statusTW   = 1 << 21 // user mode must not wait
+	statusKept = statusMIE | statusMPIE | statusMPP | statusFS | statusMPRV | statusTW
 )
 
 // status returns mstatus.
 func (h *Hart) status() uint32 {
 	s := h.CSR.Status ^ statusFS
+	if h.Image.Lacks()&isa.F != 0 {
+		s &^= statusFS
+	}
 	if s&statusFS == statusFS {
 		s |= 1 << 31 // SD: the floating point registers are dirty
 	}
@@ -24,6 +30,9 @@ func (h *Hart) setStatus(v uint32) {
 	// Of the modes there are but machine and user.
 	if v&statusMPP != statusMPP {
 		v &^= statusMPP
+	}
+	if h.Image.Lacks()&isa.F != 0 {
+		v |= statusFS // kept as it was at first, and shown as off
 	}
 	h.CSR.Status = v ^ statusFS
 }
@@ -45,6 +54,9 @@ func (h *Hart) TakeTrap() bool {
 		s |= statusMPP
 	}
 	h.setStatus(s &^ statusMIE)
+	if c := h.Trap.Cause; (c == CauseUserCall || c == CauseMachineCall) && h.CSR.Inhibit&inhibitInstret == 0 {
+		h.CSR.InstretOff-- // what traps does not retire
+	}
 	h.CSR.User = false
 	h.CSR.Epc, h.CSR.Cause, h.CSR.Tval = h.Trap.PC, h.Trap.Cause, h.Trap.Addr
 	h.PC = h.CSR.Tvec
@@ -85,7 +97,13 @@ func (h *Hart) system(in Inst, next uint32) Why {
 			return h.trap(CauseIllegal, in.Word, in.Word)
 		}
 		next = h.mret()
-	case FENCE, FENCEI, WFI:
+	case FENCEI:
+		h.SyncCode()
+	case WFI:
+		if h.CSR.User && h.CSR.Status&statusTW != 0 {
+			return h.trap(CauseIllegal, in.Word, in.Word)
+		}
+	case FENCE:
 	default:
 		if why := h.csr(in); why != Budget {
 			return why

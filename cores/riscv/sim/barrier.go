@@ -170,8 +170,8 @@ func (m *Machine) skipTime() {
 		return
 	}
 	n := (next - m.now) / m.quantum
-	if at, ok := m.log.nextInput(); ok && at > m.epochs {
-		n = min(n, at-m.epochs)
+	if at, ok := m.log.nextInput(); ok {
+		n = min(n, max(at, m.epochs)-m.epochs)
 	}
 	m.now += n * m.quantum
 	m.epochs += n

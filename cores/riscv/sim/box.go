@@ -30,7 +30,9 @@ type box struct {
 	accepted int // the first of in
 	bytes    int // in those
 	out      [][]byte
-	open     int // files of the host that write to it, ever
+	taken    []int // of what was sent to the host, the sizes of what still takes room: else in out, unless a record is replayed
+	unread   int   // bytes of what is in out, less those of taken
+	open     int   // files of the host that write to it, ever
 	port     *port
 }
 
@@ -54,10 +56,35 @@ func (b *box) takes(n int) bool { return b.accepted == len(b.in) && b.room(n) }
 
 // full reports whether the host must read before a message of n bytes goes out.
 func (b *box) full(n int) bool {
-	for _, msg := range b.out {
-		n += len(msg)
+	for _, size := range b.taken {
+		n += size
 	}
-	return len(b.out) > 0 && (len(b.out) >= boxRoom || n > boxBytes)
+	return len(b.taken) > 0 && (len(b.taken) >= boxRoom || n > boxBytes)
+}
+
+// slotBytes is what a message costs beside its bytes.
+const slotBytes = 32
+
+// put puts a message to the host into the box.
+func (b *box) put(p []byte) {
+	b.out, b.taken = append(b.out, p), append(b.taken, len(p))
+}
+
+// free makes room: the first message that takes any was read, or is said to have been.
+func (b *box) free() {
+	b.unread += b.taken[0] + slotBytes
+	if b.taken = b.taken[1:]; len(b.taken) == 0 {
+		b.taken = nil
+	}
+}
+
+// pull takes the first message to the host out of the box.
+func (b *box) pull() {
+	b.unread -= len(b.out[0]) + slotBytes
+	b.out[0] = nil
+	if b.out = b.out[1:]; len(b.out) == 0 {
+		b.out = nil
+	}
 }
 
 // accept accepts messages in order while there is room, and tells of whom.
@@ -74,7 +101,7 @@ func (b *box) accept(from func(*account)) {
 
 // empty drops what is in a box; who waits there, waits on.
 func (b *box) empty() {
-	b.in, b.accepted, b.bytes, b.out = nil, 0, 0, nil
+	b.in, b.accepted, b.bytes, b.out, b.taken, b.unread = nil, 0, 0, nil, nil, 0
 }
 
 // putMessage puts a message into a core's box.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"syscall"
 )
@@ -44,6 +45,9 @@ const (
 // changed.
 func (w *worker) call(c *core) bool {
 	h := c.hart
+	if h.CSR.User && h.TakeTrap() {
+		return true // of what runs in user mode, the program's own machine mode is the system
+	}
 	a := h.X[registerArg0 : registerArg0+6 : registerArg0+6]
 	switch h.X[registerNumber] {
 	case sysRead:
@@ -364,7 +368,7 @@ func (w *worker) sendHost(c *core, channel uint8, b []byte) bool {
 		return c.park(forReader)
 	}
 	c.seq++
-	c.box(channel).out = append(c.box(channel).out, append([]byte(nil), b...))
+	c.box(channel).put(bytes.Clone(b))
 	w.says = append(w.says, saying{at: c.now(), core: c.id, seq: c.seq, host: int8(channel)})
 	w.heard(c)
 	return w.ret(c, 0)
@@ -483,28 +487,31 @@ const (
 	waitPassed
 )
 
+// compare compares a word with a value, as callWait is told to.
+func compare(word, how, value uint32) bool {
+	switch how {
+	case waitEqual:
+		return word == value
+	case waitOther:
+		return word != value
+	case waitLeast:
+		return word >= value
+	case waitBelow:
+		return word < value
+	}
+	return int32(word-value) >= 0
+}
+
 func (w *worker) waitWord(c *core, addr, how, value uint32) bool {
 	b, _ := w.m.at(c, addr, 4)
 	if b == nil {
 		return w.fail(c, syscall.EFAULT)
 	}
-	word := binary.LittleEndian.Uint32(b)
-	var so bool
-	switch how {
-	case waitEqual:
-		so = word == value
-	case waitOther:
-		so = word != value
-	case waitLeast:
-		so = word >= value
-	case waitBelow:
-		so = word < value
-	case waitPassed:
-		so = int32(word-value) >= 0
-	default:
+	if how > waitPassed {
 		return w.fail(c, syscall.EINVAL)
 	}
-	if !so {
+	word := binary.LittleEndian.Uint32(b)
+	if !compare(word, how, value) {
 		return c.park(forWord)
 	}
 	return w.ret(c, word)

@@ -54,11 +54,21 @@ func (b *broadcast) emit(record []byte) {
 			r.put(piece)
 		}
 	}
-	drop := 0
-	for ; len(b.kept)-drop > keepLines || b.bytes > keepBytes; drop++ {
-		b.bytes -= len(b.kept[drop])
+	for len(b.kept) > keepLines || b.bytes > keepBytes {
+		b.bytes -= len(b.kept[0])
+		b.kept[0] = nil
+		b.kept = b.kept[1:]
 	}
-	b.kept = slices.Delete(b.kept, 0, drop)
+}
+
+// forget drops what is kept for those to come: it was another program's.
+func (b *broadcast) forget() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept, b.bytes = nil, 0
 }
 
 func (b *broadcast) reader() *Reader {

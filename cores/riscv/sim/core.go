@@ -40,6 +40,7 @@ type core struct {
 	listed   bool   // it is in the list of sleepers
 	all      bool   // it exited for its whole job
 	csr      bool   // it waits at the tile's barrier by the CSR
+	written  bool   // its program memory was written to by files
 	marks    uint32 // set so far: the last ringSize are in ring
 	wait     waiting
 	hart     *rv.Hart
@@ -47,6 +48,8 @@ type core struct {
 	image    *Image // what it was loaded with by its ctl
 	job      *Job
 	inst     *hot.Instance
+	bearable int64 // what may be lost until a better instance is to be had
+	sampleIn int64 // cycles to the next sample
 	boxes    *boxes
 	debug    *debug
 	code     int32 // exit status
@@ -91,7 +94,7 @@ const (
 )
 
 // runnable reports whether the core has something to run now.
-func (c *core) runnable() bool { return c.state == Running && (c.job == nil || !c.job.frozen) }
+func (c *core) runnable() bool { return c.state == Running && (c.job == nil || !c.job.stands()) }
 
 // now is the core's own time.
 func (c *core) now() uint64 { return c.hart.Now() }
@@ -148,6 +151,7 @@ type tile struct {
 	dirty   atomic.Bool // something changed that a parked core may wait for
 	changed uint64      // the latest time at which one of its cores stopped running in this epoch
 	inbox   []op        // ops that arrive later, in no order
+	written bool        // its SRAM was, by others than its cores
 	life    uint32      // grows when its SRAM is cleared: what was on its way there is dropped
 	ro      uint32      // bytes at the beginning of its SRAM that refuse stores
 	shared  *shared     // circular buffers and allocations

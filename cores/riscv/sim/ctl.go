@@ -12,7 +12,10 @@ import (
 // Load loads an executable on cores on which no process runs, all or none. args
 // are what it is started with.
 func (m *Machine) Load(ids []int, image *Image) error {
-	p, err := m.prepare(image.ELF)
+	if len(ids) == 0 {
+		return nil
+	}
+	p, err := m.prepare(image, ids[0])
 	if err != nil {
 		return err
 	}
@@ -21,20 +24,43 @@ func (m *Machine) Load(ids []int, image *Image) error {
 	if m.closed {
 		return errClosed()
 	}
+	p = m.sharedProgram(p)
+	all := make(coreSet, len(ids))
 	for _, id := range ids {
-		if err := m.fits(int32(id), p, image); err != nil {
+		all[int32(id)] = true
+	}
+	for _, id := range ids {
+		if err := m.fits(int32(id), p, image, all); err != nil {
 			return err
 		}
 	}
-	for _, id := range ids {
-		c := &m.cores[id]
-		if !m.tileBusy(c.tile) && !m.tileLoaded(c.tile) {
-			m.clearSRAM(c.tile)
+	cl := m.cleaner()
+	for t, list := range m.byTile(numbers(ids)) {
+		unused := !m.tileBusy(t) && !m.tileLoaded(t)
+		for _, id := range list {
+			cl.core(&m.cores[id])
 		}
-		m.put(c, p)
-		c.image = image
+		if unused {
+			cl.sram(t)
+		}
 	}
+	cl.end()
+	loaded := make([]start, len(ids))
+	for i, id := range ids {
+		loaded[i].c = &m.cores[id]
+		m.install(loaded[i].c, p)
+		loaded[i].c.image = image
+	}
+	m.fill(loaded)
 	return nil
+}
+
+func numbers(ids []int) []int32 {
+	out := make([]int32, len(ids))
+	for i, id := range ids {
+		out[i] = int32(id)
+	}
+	return out
 }
 
 // tileLoaded reports whether a core of the tile has a program that was not started.
@@ -89,11 +115,18 @@ func (m *Machine) Run(ids []int) error {
 func (m *Machine) startOn(ids []int32) {
 	j := &Job{m: m, name: "core/" + strconv.Itoa(m.shown(ids[0])), cores: ids, live: len(ids), eof: true, done: make(chan struct{})}
 	m.jobs[j] = struct{}{}
+	begun := make([]start, len(ids))
 	for rank, id := range ids {
-		c := &m.cores[id]
-		m.enter(c, j, int32(rank), c.image)
+		begun[rank] = start{&m.cores[id], m.cores[id].image}
+		if begun[rank].image == nil {
+			begun[rank].image = new(Image)
+		}
 	}
-	m.log.note(m.epochs, "start", j.name)
+	m.push(begun)
+	for rank := range begun {
+		m.enter(begun[rank].c, j, int32(rank))
+	}
+	m.noteStart(j)
 }
 
 func (m *Machine) startAlone(c *core) { m.startOn([]int32{c.id}) }
@@ -117,8 +150,12 @@ func (m *Machine) Step(ids []int, n uint64) error {
 	defer m.mu.Unlock()
 	for _, id := range ids {
 		switch c := &m.cores[id]; {
+		case c.state == Idle:
+			return sys.Errorf(syscall.ENXIO, "step: nothing is loaded on core %d (load FILE first)", m.shown(int32(id)))
+		case c.state == Exited, c.state == Faulted:
+			return sys.Errorf(syscall.ESRCH, "step: core %d has %s (load FILE again)", m.shown(int32(id)), c.state)
 		case c.state != Ready && c.state != Halted:
-			return sys.Errorf(syscall.EBUSY, "step: core %d is %s (halt it first)", m.shown(int32(id)), c.state)
+			return sys.Errorf(syscall.EBUSY, "step: core %d is %s (stop halts it)", m.shown(int32(id)), c.state)
 		case c.debug.attached():
 			return sys.Errorf(syscall.EBUSY, "step: a debugger holds core %d", m.shown(int32(id)))
 		}
@@ -183,7 +220,7 @@ func (m *Machine) NoBreaks(ids []int) {
 
 func (m *Machine) address(c *core, where string) (uint32, error) {
 	if c.prog == nil {
-		return 0, sys.Errorf(syscall.ENXIO, "break: nothing is loaded on core %d", m.shown(c.id))
+		return 0, sys.Errorf(syscall.ENXIO, "break: nothing is loaded on core %d (load FILE first)", m.shown(c.id))
 	}
 	if n, err := strconv.ParseUint(where, 0, 32); err == nil {
 		if n%2 != 0 {
@@ -212,15 +249,11 @@ func (m *Machine) Reset(ids []int) error {
 		}
 	}
 	for _, id := range ids {
-		c := &m.cores[id]
-		if j := c.job; j != nil && !j.ended {
+		if j := m.cores[id].job; j != nil && !j.ended {
 			m.endJob(j, Exit{Signal: int(syscall.SIGKILL)})
 		}
-		m.reset(c)
-		if !m.tileBusy(c.tile) && !m.tileLoaded(c.tile) {
-			m.clearSRAM(c.tile)
-		}
 	}
+	m.vacate(numbers(ids))
 	return nil
 }
 
@@ -304,7 +337,7 @@ func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := &m.cores[id]
-	for _, w := range m.windows(c) {
+	for i, w := range m.windows(c) {
 		off := addr - w.Base
 		if uint64(off)+uint64(len(p)) > uint64(len(w.Mem)) {
 			continue
@@ -313,6 +346,12 @@ func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
 			return sys.Errorf(syscall.EPERM, "core %d: 0x%x is text or a constant, up to 0x%x, and is not written (load another program)", m.shown(c.id), addr, w.Base+w.RO-1)
 		}
 		copy(w.Mem[off:], p)
+		if i == 0 {
+			c.written = true
+		} else {
+			m.tiles[c.tile].written = true
+		}
+		m.syncTile(c.tile)
 		if m.tileBusy(c.tile) { // another core of the tile may wait for the word
 			m.tiles[c.tile].dirty.Store(true)
 			m.wake(c.tile)
@@ -320,4 +359,14 @@ func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
 		return nil
 	}
 	return m.noMemory(id, addr)
+}
+
+// syncTile makes the cores of a tile execute what their memories have now.
+func (m *Machine) syncTile(t int32) {
+	list := m.tileCores(t)
+	for i := range list {
+		if h := list[i].hart; h != nil {
+			h.SyncCode()
+		}
+	}
 }

@@ -3,10 +3,10 @@ package sim
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 
 	"warren/cores/riscv/gdb"
+	"warren/cores/riscv/isa"
 	"warren/cores/riscv/rv"
 	"warren/fs/sys"
 )
@@ -150,6 +150,7 @@ func (d *Debugger) Detach(kill bool) {
 			m.letGo(c)
 		}
 	}
+	m.tellWaiters() // of what stays halted
 }
 
 // Resume lets cores go.
@@ -267,20 +268,13 @@ func (m *Machine) tellDebugger(c *core) {
 
 // FLen is the width of the registers of floating point.
 func (d *Debugger) FLen() int {
-	isa := d.m.spec.CoreKind(int(d.cores[0])).ISA
-	switch {
-	case strings.ContainsAny(trimISA(isa), "d"):
+	switch has := d.m.extensions(int(d.cores[0])); {
+	case has&isa.D != 0:
 		return 64
-	case strings.ContainsAny(trimISA(isa), "f"):
+	case has&isa.F != 0:
 		return 32
 	}
 	return 0
-}
-
-// trimISA is the single letters of an ISA's name.
-func trimISA(isa string) string {
-	isa, _, _ = strings.Cut(strings.TrimPrefix(isa, "rv32"), "_")
-	return isa
 }
 
 // thread returns a core that the debugger holds. m.mu is held.

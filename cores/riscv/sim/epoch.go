@@ -27,6 +27,7 @@ type worker struct {
 	sleeps []int32   // cores that went to sleep
 	roomy  []portRef // channels that have room again
 	moved  int       // ops that it sent, less those that it applied
+	ran    bool      // a core in this epoch
 }
 
 func newWorker(m *Machine, num int) *worker {
@@ -73,6 +74,9 @@ func (m *Machine) conduct() {
 		m.mu.Lock()
 		m.crew = crew
 		more := !m.closed && m.step()
+		for ran := false; more && !ran && m.waits(); {
+			more, ran = m.step(), m.ran()
+		}
 		if m.passed != nil {
 			close(m.passed)
 			m.passed = nil
@@ -86,9 +90,23 @@ func (m *Machine) conduct() {
 	}
 }
 
+// waits reports whether no core can run when the next epoch begins. What is on its
+// way then arrives, and what sleeps wakes up, before anybody outside can do anything:
+// as what does so does not depend on the host, neither should the time.
+func (m *Machine) waits() bool {
+	return !m.closed && !slices.ContainsFunc(m.active, m.tileRunnable)
+}
+
+// ran reports whether a core ran in the last epoch.
+func (m *Machine) ran() bool {
+	return slices.ContainsFunc(m.workers, func(w *worker) bool { return w.ran })
+}
+
 // step runs one epoch, and reports whether there is more to do.
 func (m *Machine) step() bool {
-	m.replay()
+	if m.replay() {
+		return false
+	}
 	if len(m.active) == 0 && m.pending == 0 && len(m.sleepers) == 0 {
 		if m.awaitReplay() {
 			return true
@@ -103,6 +121,7 @@ func (m *Machine) step() bool {
 	if lone {
 		end = m.far(end)
 	}
+	m.telling = m.tells(len(list), end-start)
 	m.run(list, end, lone)
 	if lone {
 		end = m.workers[0].end
@@ -112,7 +131,16 @@ func (m *Machine) step() bool {
 	m.passedCycles.Store(end)
 	m.epochs += (end - start) / m.quantum
 	m.settle(list)
+	m.look()
 	return true
+}
+
+// tells reports whether an epoch of so many tiles and cycles publishes the
+// counts of cores that run on. To do it for each core in each short epoch
+// would cost more than all else that is done between two cores.
+func (m *Machine) tells(tiles int, cycles uint64) bool {
+	const every, short, few = 8, 8000, 1000
+	return m.epochs%every == 0 || cycles >= short || tiles > few
 }
 
 // far is how far a core may run that nobody else can disturb: to where a record
@@ -137,7 +165,7 @@ func (m *Machine) lone(list []int32) bool {
 	for i := range m.tileCores(t) {
 		switch c := &m.tileCores(t)[i]; {
 		case c.runnable():
-			if c.debug.active() {
+			if c.debug.active() || c.prog.tohost != 0 { // which is looked at between epochs
 				return false
 			}
 			runs++
@@ -161,7 +189,7 @@ const fewTiles = 4
 // run is the run phase: each tile by one worker.
 func (m *Machine) run(list []int32, end uint64, lone bool) {
 	for _, w := range m.workers {
-		w.end, w.lone = end, lone
+		w.end, w.lone, w.ran = end, lone, false
 	}
 	m.spread(len(list), func(w *worker, i int) { w.runTile(&m.tiles[list[i]]) })
 }
@@ -187,15 +215,17 @@ func (w *worker) runTile(t *tile) {
 		again = false
 		for i := range list {
 			c := &list[i]
-			if c.state == Parked && (c.job == nil || !c.job.frozen) {
+			if c.state == Parked && (c.job == nil || !c.job.stands()) {
 				w.retry(c, t.changed)
 			}
 			if c.runnable() && c.now() < w.end {
-				again = true
+				again, w.ran = true, true
 				w.runCore(c)
 				t.changed = max(t.changed, c.now())
 			}
-			w.m.publish(c)
+			if w.m.telling || !c.runnable() {
+				w.m.publish(c)
+			}
 		}
 	}
 }
@@ -247,6 +277,7 @@ func (w *worker) runCore(c *core) {
 		}
 		w.stepped(c, before)
 	}
+	w.heard(c) // others may be what it waits for
 }
 
 // settle is the last phase, alone: what concerns more than one tile.
@@ -284,14 +315,17 @@ func (m *Machine) queue(t int32) {
 }
 
 // tileRuns reports whether there is something to run in a tile, or to look at.
-func (m *Machine) tileRuns(t int32) bool {
+func (m *Machine) tileRuns(t int32) bool { return m.tileRunnable(t) || m.tiles[t].dirty.Load() }
+
+// tileRunnable reports whether a core of a tile has something to run.
+func (m *Machine) tileRunnable(t int32) bool {
 	list := m.tileCores(t)
 	for i := range list {
 		if list[i].runnable() {
 			return true
 		}
 	}
-	return m.tiles[t].dirty.Load()
+	return false
 }
 
 // gather takes a list of cores from all workers, in order.

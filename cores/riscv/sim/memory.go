@@ -1,7 +1,10 @@
 package sim
 
 import (
+	"bytes"
+	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +24,9 @@ type arena struct {
 	kinds []layout // per kind of tile
 	first []uint64 // per tile: offset of its part
 	total int64
+
+	pagemap *os.File // tells which pages there are; nil: the host does not
+	entries []byte   // scratch, of pagemap
 }
 
 // layout is how the part of a tile lies.
@@ -56,6 +62,7 @@ func (a *arena) reserve(s *spec.Machine) error {
 	a.mem, a.total = mem, int64(total)
 	// Pages are touched here and there: huge ones would cost memory.
 	_ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE)
+	a.pagemap, _ = os.Open("/proc/self/pagemap") // without it memory is looked through
 	return nil
 }
 
@@ -64,6 +71,10 @@ func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }
 func (a *arena) release() error {
 	if a.mem == nil {
 		return nil
+	}
+	if a.pagemap != nil {
+		a.pagemap.Close()
+		a.pagemap = nil
 	}
 	mem := a.mem
 	a.mem = nil
@@ -75,18 +86,114 @@ func (a *arena) tile(t int) []byte {
 	return a.mem[a.first[t]:a.first[t+1]:a.first[t+1]]
 }
 
-// clear makes memory read as zeros, and gives its pages back.
-func clearMemory(mem []byte) {
-	const page = 4096
-	if len(mem) == 0 {
+// A wiper makes memory of an arena read as zeros and gives its pages back: what
+// lies next to each other at once, as it is the calls that cost. Nothing is as it
+// is to be before flush.
+type wiper struct {
+	a        *arena
+	from, to uint64 // what is to be wiped
+}
+
+// add adds a piece of the arena.
+func (w *wiper) add(from, to uint64) {
+	if from == w.to {
+		w.to = to
 		return
 	}
-	if len(mem)%page == 0 {
-		if unix.Madvise(mem, unix.MADV_DONTNEED) == nil {
-			return
-		}
+	w.flush()
+	w.from, w.to = from, to
+}
+
+// flush wipes what was added.
+func (w *wiper) flush() {
+	page := uint64(os.Getpagesize())
+	from, to := w.from, w.to
+	w.from, w.to = 0, 0
+	if from == to || w.a.mem == nil {
+		return
 	}
-	clear(mem)
+	mem := w.a.mem
+	first, last := roundUp(from, page), to&^(page-1)
+	if first >= last || unix.Madvise(mem[first:last], unix.MADV_DONTNEED) != nil {
+		clear(mem[from:to])
+		return
+	}
+	clear(mem[from:first])
+	clear(mem[last:to])
+}
+
+// wipe wipes a piece of the arena.
+func (a *arena) wipe(from, to uint64) {
+	w := wiper{a: a}
+	w.add(from, to)
+	w.flush()
+}
+
+// pages returns copies of what is not zero in a piece of the arena, by pages from
+// its beginning on; of those that are known only where they are. Pages that were
+// never touched are not read, as that would be slow, and would cost memory.
+func (a *arena) pages(from, to uint64, known pageSet) []savedPage {
+	page := uint64(os.Getpagesize())
+	first := from / page
+	touched := a.touched(first, (to+page-1)/page-first)
+	var list []savedPage
+	for at := from; at < to; at += savePage {
+		end := min(at+savePage, to)
+		p := a.mem[at:end]
+		if !touched(at/page-first, (end-1)/page-first) || allZero(p) {
+			continue
+		}
+		saved := savedPage{At: uint32(at - from)}
+		if first := known[saved.At]; !bytes.HasPrefix(first, p) {
+			saved.Data = bytes.Clone(p)
+		}
+		list = append(list, saved)
+	}
+	return list
+}
+
+// A pageSet is pages of savePage bytes of a memory, by where they are in it.
+type pageSet map[uint32][]byte
+
+// touched looks at n pages, and returns what tells whether there is any from one
+// to another of them. It is true where that is not known.
+func (a *arena) touched(first, n uint64) func(from, to uint64) bool {
+	const (
+		entry = 8    // bytes of a page in pagemap
+		there = 0xc0 // of the last of them: it is in memory, or swapped out
+	)
+	if uint64(len(a.entries)) < n*entry {
+		a.entries = make([]byte, n*entry)
+	}
+	b := a.entries[:n*entry]
+	known := false
+	if a.pagemap != nil {
+		at := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(a.mem))))/uint64(os.Getpagesize()) + first
+		_, err := a.pagemap.ReadAt(b, int64(at*entry))
+		known = err == nil
+	}
+	return func(from, to uint64) bool {
+		for i := from; known && i <= to; i++ {
+			if b[i*entry+entry-1]&there != 0 {
+				return true
+			}
+		}
+		return !known
+	}
+}
+
+// privateIn and sramIn are where in the arena the program memory of a core lies,
+// and the SRAM of a tile, with what is unused behind it.
+func (m *Machine) privateIn(c *core) (from, to uint64) {
+	t, index := m.place(c)
+	l := &m.arena.kinds[m.spec.Tiles[t].Kind]
+	from = m.arena.first[t] + uint64(index)*l.private
+	return from, from + l.private
+}
+
+func (m *Machine) sramIn(t int32) (from, to uint64) {
+	l := &m.arena.kinds[m.spec.Tiles[t].Kind]
+	return m.arena.first[t] + l.sramAt(), m.arena.first[t+1]
 }
 
 // sram returns a tile's SRAM.

@@ -2,8 +2,9 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
-	"encoding/gob"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -209,6 +210,135 @@ func TestRestoreCredits(t *testing.T) {
 	at(t, other, 7, Exited)
 }
 
+// TestRestoreOld takes a machine back to where it was: what runs then takes the
+// same time again.
+func TestRestoreOld(t *testing.T) {
+	elf := build(t, "mixed.c")
+	m := bring(t, "mesh=4x4", Options{})
+	start, err := m.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want string
+	for range 3 {
+		ended(t, launch(t, m, elf, 16, new(output), "20"))
+		h := hash(t, m)
+		if want = cmp.Or(want, h); h != want {
+			t.Fatal("it went otherwise than before")
+		}
+		if err := m.Restore(start); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRestoreStopped restores a program that was stopped long before the snapshot:
+// it goes on from then.
+func TestRestoreStopped(t *testing.T) {
+	m := bring(t, "mesh=4x1", Options{})
+	j := launch(t, m, build(t, "small.c"), 1, new(output), "spin")
+	until(t, "running", func() bool { return m.Retired(0) > 1000 })
+	if err := j.Freeze(true); err != nil {
+		t.Fatal(err)
+	}
+	load(t, m, build(t, "wait.c"), []int{2}, "sleep", "50000000")
+	at(t, m, 2, Exited)
+	saved, err := m.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, _ := m.Now()
+	other := bring(t, "mesh=4x1", Options{})
+	if err := other.Restore(saved); err != nil {
+		t.Fatal(err)
+	}
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	if now := other.cores[0].now(); now < was {
+		t.Errorf("the machine was at cycle %d, and the core goes on at %d", was, now)
+	}
+}
+
+// TestSnapshotKeepsTransfers: what a core sent arrives though it has been reset, also
+// in a snapshot.
+func TestSnapshotKeepsTransfers(t *testing.T) {
+	m := bringFile(t, "machine slow\ngrid 40 1\nnetwork mesh\nclock 1000\nhop 100000\nkind one\ncore core rv32imac_zicsr\nsram 0x10000000 64K\nprivate 1M\ntiles one x=0-39,y=0\n", Options{Quantum: 1000})
+	elf := buildText(t, `#include <warren.h>
+int main(int argc, char **argv)
+{
+	uint32_t x = 7, to = warren_at(39, 0);
+	volatile uint32_t *word = (void *)(uintptr_t)(warren_info(WARREN_SRAM) + 1024);
+	if (argc > 1)
+		return warren_put(to, (void *)word, &x, sizeof x) + warren_add(to, (void *)word, 1);
+	warren_wait(word, WARREN_EQUAL, 8);
+	return *word;
+}
+`)
+	load(t, m, build(t, "small.c"), []int{20}, "spin") // meanwhile time goes on slowly
+	load(t, m, elf, []int{39})
+	load(t, m, elf, []int{0}, "sends")
+	at(t, m, 0, Exited)
+	if err := m.Reset([]int{0}); err != nil {
+		t.Fatal(err)
+	}
+	m.Halt([]int{20})
+	saved, err := m.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at(t, m, 39, Exited)
+	other := bringUp(t, m.Spec(), Options{})
+	if err := other.Restore(saved); err != nil {
+		t.Fatal(err)
+	}
+	at(t, other, 39, Exited)
+	if a, b := m.AppendHart(nil, 39), other.AppendHart(nil, 39); !bytes.Equal(a, b) || m.cores[39].code != 8 {
+		t.Errorf("it ended so:\n%s, the restored one so:\n%s", a, b)
+	}
+}
+
+// TestFlippedSnapshots: no bit of a snapshot can change unseen, nor its end be
+// missing, nor anything follow it.
+func TestFlippedSnapshots(t *testing.T) {
+	good, err := full(t).Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bring(t, "mesh=4x2", Options{})
+	unpack := func(b []byte) []byte {
+		z, err := gzip.NewReader(bytes.NewReader(b))
+		if err != nil {
+			return nil
+		}
+		data, err := io.ReadAll(z)
+		if err != nil {
+			return nil
+		}
+		return data
+	}
+	refused := func(what string, at int, b []byte) {
+		t.Helper()
+		if err := other.Restore(b); sys.Errno(err) != syscall.EINVAL {
+			t.Errorf("%s at %d of %d: %v", what, at, len(good), err)
+		}
+	}
+	const header = 10 // of gzip: the time and such, which say nothing
+	for at := header; at < len(good); at += 1 + len(good)/997 {
+		b := bytes.Clone(good)
+		b[at] ^= 1 << (at % 8)
+		if !bytes.Equal(unpack(b), unpack(good)) { // some bits only fill bytes up
+			refused("a bit", at, b)
+		}
+	}
+	for n := 1; n < 20; n++ {
+		refused("the end", len(good)-n, good[:len(good)-n])
+	}
+	refused("more", len(good), append(bytes.Clone(good), "junk"...))
+	if err := other.Restore(good); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDamagedSnapshots: what is wrong with a snapshot is found before anything changes.
 func TestDamagedSnapshots(t *testing.T) {
 	m := full(t)
@@ -223,7 +353,7 @@ func TestDamagedSnapshots(t *testing.T) {
 	pack := func(s *savedMachine) []byte {
 		var b bytes.Buffer
 		z := gzip.NewWriter(&b)
-		if err := gob.NewEncoder(z).Encode(s); err != nil {
+		if err := s.write(z); err != nil {
 			t.Fatal(err)
 		}
 		if err := z.Close(); err != nil {
@@ -244,8 +374,16 @@ func TestDamagedSnapshots(t *testing.T) {
 		"rank":                func(s *savedMachine) { s.Cores[1].Rank = 2 },
 		"job":                 func(s *savedMachine) { s.Cores[1].Job = 7 },
 		"memory":              func(s *savedMachine) { s.Cores[1].Memory[0].At = 1 << 31 },
+		"memory of none":      func(s *savedMachine) { s.Cores[1].Memory[0] = savedPage{At: 5} },
+		"memory of a tile":    func(s *savedMachine) { s.Tiles[0].Memory = []savedPage{{At: 0}} },
+		"a core too many":     func(s *savedMachine) { s.Cores = append(s.Cores, make([]savedCore, 8)...) },
+		"unread messages":     func(s *savedMachine) { s.Cores[0].Boxes[0].Unread = 1 },
 		"program":             func(s *savedMachine) { s.Programs[0] = []byte("#!/bin/sh\n") },
-		"part":                func(s *savedMachine) { s.Tiles[0].Parts = []savedPart{{1 << 20, 1, "x"}} },
+		"part":                func(s *savedMachine) { s.Tiles[0].Parts = []savedPart{{1 << 20, 1, "x", -1, false}} },
+		"name":                func(s *savedMachine) { s.Jobs[0].Name = "two\nlines" },
+		"name of two words":   func(s *savedMachine) { s.Jobs[0].Name = "two words" },
+		"text of a part":      func(s *savedMachine) { s.Tiles[0].Parts = []savedPart{{64, 1, "x\n", -1, false}} },
+		"text of a break":     func(s *savedMachine) { s.Cores[1].Breaks = []savedBreak{{4, "\xff"}} },
 		"x0":                  func(s *savedMachine) { s.Cores[1].X[0] = 1 },
 	} {
 		s, err := m.readSnapshot(pack(good))

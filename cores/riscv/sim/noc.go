@@ -37,6 +37,9 @@ const (
 	opAdded // answer of an add
 )
 
+// answer reports whether the op is of use to its sender only.
+func (k opKind) answer() bool { return k == opGet || k == opGot || k == opAdded }
+
 func byArrival(a, b op) int {
 	return cmp.Or(cmp.Compare(a.tile, b.tile), cmp.Compare(a.at, b.at), cmp.Compare(a.src, b.src), cmp.Compare(a.seq, b.seq))
 }
@@ -232,6 +235,9 @@ func (m *Machine) target(o *op, n int) []byte {
 		return nil
 	}
 	if o.core < 0 {
+		if o.kind != opGet {
+			m.tiles[o.tile].written = true
+		}
 		return m.inTile(o.tile, o.addr, n)
 	}
 	b, writable := m.at(&m.cores[o.core], o.addr, n)

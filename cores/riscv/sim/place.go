@@ -11,9 +11,10 @@ import (
 
 // A lost rank is what a core ran that its job gave away, with its memory.
 type lost struct {
-	was     core // the fields that a rank takes along
-	private []byte
-	ro      uint32
+	was    core // the fields that a rank takes along
+	memory []savedPage
+	size   int // of its program memory
+	ro     uint32
 }
 
 // Alive fails with ESRCH if the job has ended.
@@ -48,23 +49,37 @@ func (j *Job) Place(ranks map[int]int) error {
 	}
 	order := slices.Sorted(maps.Keys(ranks))
 	next := len(j.cores)
+	var fresh []int32 // the cores of new ranks, in order
 	for _, rank := range order {
 		if rank > next || rank < 0 {
 			return sys.Errorf(syscall.EINVAL, "cores: rank %d would come before %d", rank, next)
 		}
+		if rank == next {
+			fresh = append(fresh, int32(ranks[rank]))
+		}
 		next = max(next, rank+1)
 	}
+	runs := m.runs(j.image, m.preparedLocked)
 	if err := j.mayMove(ranks); err != nil {
 		return err
 	}
+	if err := m.mayBegin(fresh, runs); err != nil {
+		return err
+	}
+	cl := m.cleaner()
 	for rank, id := range j.cores {
 		if to, ok := ranks[rank]; id >= 0 && (!ok || to != int(id)) {
-			m.lose(j, rank)
+			m.lose(j, rank, cl)
 		}
 	}
+	cl.end()
+	j.askers = slices.DeleteFunc(j.askers, func(id int32) bool { return m.cores[id].job != j })
 	for _, rank := range order {
-		m.gain(j, rank, int32(ranks[rank]))
+		if j.lost[rank] != nil {
+			m.gain(j, rank, int32(ranks[rank]))
+		}
 	}
+	m.begin(j, fresh, runs)
 	m.redirect()
 	m.input()
 	m.thaw(j)
@@ -74,6 +89,7 @@ func (j *Job) Place(ranks map[int]int) error {
 
 // fetch has the executables read that new ranks may need, before locks are taken.
 func (j *Job) fetch(ranks map[int]int) error {
+	known := make(map[string]bool)
 	for _, id := range ranks {
 		if id < 0 || id >= len(j.m.cores) {
 			return sys.Errorf(syscall.ENXIO, "no core %d", j.m.shown(int32(id)))
@@ -81,7 +97,12 @@ func (j *Job) fetch(ranks map[int]int) error {
 		if j.image == nil {
 			return sys.Errorf(syscall.EOPNOTSUPP, "%s stays on its cores", j.name)
 		}
-		if _, err := j.image(j.m.spec.Role(id)); err != nil {
+		role := j.m.spec.Role(id)
+		if known[role] {
+			continue
+		}
+		known[role] = true
+		if _, err := j.image(role); err != nil {
 			return err
 		}
 	}
@@ -104,7 +125,7 @@ func (j *Job) mayMove(ranks map[int]int) error {
 		seen[id] = true
 		c := &m.cores[id]
 		if c.job != nil && !c.job.ended && c.job != j {
-			return sys.Errorf(syscall.EBUSY, "core %d runs %s", m.shown(int32(id)), c.job.name)
+			return m.taken(c)
 		}
 		if c.debug.attached() && c.job != j {
 			return sys.Errorf(syscall.EBUSY, "a debugger holds core %d", m.shown(int32(id)))
@@ -112,10 +133,8 @@ func (j *Job) mayMove(ranks map[int]int) error {
 		var err error
 		switch {
 		case j.lost[rank] != nil:
-			err = m.mayGo(&j.lost[rank].was, len(j.lost[rank].private), c)
-		case rank >= len(j.cores) || j.cores[rank] < 0:
-			err = j.mayBegin(c)
-		case int(j.cores[rank]) != id:
+			err = m.mayGo(&j.lost[rank].was, j.lost[rank].size, c)
+		case rank < len(j.cores) && j.cores[rank] >= 0 && int(j.cores[rank]) != id:
 			from := &m.cores[j.cores[rank]]
 			private, _ := m.private(from)
 			err = m.mayGo(from, len(private), c)
@@ -127,21 +146,25 @@ func (j *Job) mayMove(ranks map[int]int) error {
 	return nil
 }
 
-// mayBegin says why a new rank cannot begin on a core.
-func (j *Job) mayBegin(c *core) error {
-	image, err := j.image(j.m.spec.Role(int(c.id)))
-	if err != nil {
-		return err
+// mayBegin says why new ranks cannot begin on these cores.
+func (m *Machine) mayBegin(fresh []int32, runs *roleRuns) error {
+	for _, id := range fresh {
+		run, err := runs.on(int(id))
+		if err != nil {
+			return err
+		}
+		if err := m.fitsThere(id, run.p, run.image, coreSet{id: true}); err != nil {
+			return err
+		}
 	}
-	p, err := j.m.preparedLocked(image.ELF)
-	if err != nil {
-		return err
-	}
-	return j.m.fitsThere(c.id, p, image)
+	return runs.clash(fresh)
 }
 
 // mayGo says why what a core runs, with so much program memory, cannot go on on another.
 func (m *Machine) mayGo(from *core, size int, to *core) error {
+	if err := m.lacking(to, from.prog, "the program"); err != nil {
+		return err
+	}
 	private, _ := m.private(to)
 	if len(private) != size {
 		return sys.Errorf(syscall.ENOMEM, "core %d has %d bytes of program memory, and what is to go on there has %d", m.shown(to.id), len(private), size)
@@ -155,10 +178,11 @@ func (m *Machine) mayGo(from *core, size int, to *core) error {
 }
 
 // lose takes a rank off its core. m.mu is held.
-func (m *Machine) lose(j *Job, rank int) {
+func (m *Machine) lose(j *Job, rank int, cl *cleaner) {
 	c := &m.cores[j.cores[rank]]
 	private, _ := m.private(c)
-	l := &lost{private: slices.Clone(private), ro: c.hart.Win[0].RO}
+	from, to := m.privateIn(c)
+	l := &lost{memory: m.arena.pages(from, to, nil), size: len(private), ro: c.hart.Win[0].RO}
 	l.was.take(c)
 	l.was.account.core = -1
 	if j.lost == nil {
@@ -166,9 +190,8 @@ func (m *Machine) lose(j *Job, rank int) {
 	}
 	j.lost[rank] = l
 	j.cores[rank] = -1
-	j.askers = slices.DeleteFunc(j.askers, func(id int32) bool { return id == c.id })
 	c.prog.users++ // the rank's
-	m.reset(c)
+	cl.core(c)
 	m.tiles[c.tile].dirty.Store(true) // others may have waited for it
 	m.wake(c.tile)
 }
@@ -187,35 +210,32 @@ func (c *core) take(from *core) {
 	}
 	for n := range from.boxes { // the files of its channels stay where they are
 		old := &from.boxes[n]
-		if len(old.in)+len(old.out) == 0 {
+		if len(old.in)+len(old.out)+len(old.taken) == 0 {
 			continue
 		}
 		b := c.box(uint8(n))
-		b.in, b.accepted, b.bytes, b.out = old.in, old.accepted, old.bytes, old.out
+		b.in, b.accepted, b.bytes, b.out, b.taken, b.unread = old.in, old.accepted, old.bytes, old.out, old.taken, old.unread
 		old.empty()
 	}
 }
 
-// gain gives a rank a core. m.mu is held, and mayMove found nothing against it.
+// gain gives a rank that lost its core another. m.mu is held, and mayMove found
+// nothing against it.
 func (m *Machine) gain(j *Job, rank int, id int32) {
-	if rank < len(j.cores) && j.cores[rank] == id {
-		return
-	}
-	c := &m.cores[id]
-	l := j.lost[rank]
-	if l == nil {
-		m.begin(j, rank, c)
-		return
-	}
+	c, l := &m.cores[id], j.lost[rank]
 	delete(j.lost, rank)
 	m.reset(c)
 	c.take(&l.was)
 	c.account.core = id
 	c.hart.ID = uint32(id)
 	private, _ := m.private(c)
-	copy(private, l.private)
+	fill(private, l.memory, nil)
 	c.hart.Win[0] = rv.Window{Base: PrivateBase, RO: l.ro, Mem: private}
 	c.hart.Win[1] = rv.Window{Base: m.sramBase(c.tile), RO: m.tiles[c.tile].ro, Mem: m.sram(c.tile)}
+	if image := c.prog.image(m.extensions(int(id))); image.Lacks() != c.hart.Image.Lacks() {
+		c.hart.Image = image
+		c.hart.SyncCode()
+	}
 	c.job, c.rank = j, int32(rank)
 	j.cores[rank] = id
 	if c.state == Parked && c.wait == forTime {
@@ -228,25 +248,23 @@ func (m *Machine) gain(j *Job, rank int, id int32) {
 	m.publish(c)
 }
 
-// begin starts a new rank of a job.
-func (m *Machine) begin(j *Job, rank int, c *core) {
-	image, err := j.image(m.spec.Role(int(c.id)))
-	if err != nil {
-		return // mayMove has read it
+// begin starts new ranks of a job, which follow those that there are, on these
+// cores. m.mu is held, and mayBegin found nothing against it.
+func (m *Machine) begin(j *Job, fresh []int32, runs *roleRuns) {
+	m.vacate(fresh)
+	begun := make([]start, len(fresh))
+	for i, id := range fresh {
+		run, err := runs.on(int(id))
+		if err != nil {
+			return // mayBegin has asked
+		}
+		begun[i] = start{&m.cores[id], run.image}
+		m.install(begun[i].c, run.p)
 	}
-	p, err := m.preparedLocked(image.ELF)
-	if err != nil {
-		return // mayMove has prepared it
+	m.fill(begun)
+	for i, id := range fresh {
+		j.cores = append(j.cores, id)
+		j.live++
+		m.enter(begun[i].c, j, int32(len(j.cores)-1))
 	}
-	m.reset(c)
-	if !m.tileBusy(c.tile) && !m.tileLoaded(c.tile) {
-		m.clearSRAM(c.tile)
-	}
-	m.put(c, p)
-	for len(j.cores) <= rank {
-		j.cores = append(j.cores, -1)
-	}
-	j.cores[rank] = c.id
-	j.live++
-	m.enter(c, j, int32(rank), image)
 }

@@ -50,7 +50,8 @@ func (m *Machine) Chan(core int, num uint8, write bool) *Chan {
 	return &Chan{m: m, core: core, num: num}
 }
 
-// emptyBoxes drops what is in a core's channels. Those who wait there, wait on. m.mu is held.
+// emptyBoxes drops what is in a core's channels, and the channels if no file is
+// theirs. Those who wait there, wait on. m.mu is held.
 func (m *Machine) emptyBoxes(c *core) {
 	if c.boxes == nil {
 		return
@@ -67,6 +68,10 @@ func (m *Machine) emptyBoxes(c *core) {
 			}
 		}
 		b.empty()
+	}
+	if !slices.ContainsFunc(c.boxes[:], func(b box) bool { return b.port != nil || b.open > 0 }) {
+		c.boxes = nil
+		return
 	}
 	m.servePorts(c)
 }
@@ -149,17 +154,54 @@ func (m *Machine) deliverOut(c *core, num uint8, call sys.Call) {
 			return // who sent it is not there any more
 		}
 		b.out = slices.Insert(b.out, 0, msg)
+		b.unread += len(msg) + slotBytes
 		m.serveReaders(c, num)
 	}
 	if !call.Deliver(msg, giveBack) {
 		return
 	}
-	b.out = slices.Delete(b.out, 0, 1)
+	tookRoom := len(b.out) == len(b.taken)
+	b.pull()
+	if tookRoom && !m.log.replaying() {
+		m.log.input(m.epochs, "read", int(c.id), int(num), nil, false)
+		m.freeRoom(c, num)
+	}
+}
+
+// freeRoom lets a core go on that waits for the host to read. m.mu is held.
+func (m *Machine) freeRoom(c *core, num uint8) {
+	c.box(num).free()
 	if c.parkedFor(forReader) {
 		m.tiles[c.tile].dirty.Store(true)
 		m.wake(c.tile)
 	}
 }
+
+// readAgain is a read of a record that is replayed: there is room as if the message
+// had been read, and it is kept for who reads now.
+func (m *Machine) readAgain(c *core, num uint8) {
+	b := c.box(num)
+	if len(b.taken) == 0 {
+		return // this program sends less
+	}
+	m.freeRoom(c, num)
+	for b.unread > maxUnread {
+		b.pull()
+	}
+}
+
+// readBy makes the room that there is by what was read, when a replay has ended.
+func (m *Machine) readBy(c *core) {
+	for num := range c.boxes {
+		for b := &c.boxes[num]; len(b.taken) > len(b.out); {
+			m.freeRoom(c, uint8(num))
+		}
+	}
+}
+
+// maxUnread is how many bytes of messages a channel keeps that a replay has as read,
+// and that nobody reads.
+const maxUnread = 16 << 20
 
 // serveReaders answers those who wait for messages to the host. m.mu is held.
 func (m *Machine) serveReaders(c *core, num uint8) {
@@ -217,7 +259,9 @@ func (ch *Chan) Put(call sys.Call, data []byte) {
 
 // putHost puts a message of the host into a core's box. m.mu is held.
 func (m *Machine) putHost(c *core, num uint8, data []byte) {
-	m.log.input(m.epochs, "chan", int(c.id), int(num), data, false)
+	if c.live() || c.state == Ready { // else it is dropped when a program comes
+		m.log.input(m.epochs, "chan", int(c.id), int(num), data, false)
+	}
 	m.putInput(c, num, data)
 }
 

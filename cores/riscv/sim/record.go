@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,12 +15,17 @@ import (
 
 // A recorder keeps the inputs of a machine, or gives them again. It is under
 // Machine.mu. A record is text, a line an input: `epoch kind core channel end data`,
-// data in base64, "-" for none; lines that begin with # are comments.
+// data in base64, "-" for none; lines that begin with # are comments. Kinds are
+// stdin, chan (a message to a core), read (one of a core was read, which gave it
+// room for another), and start: a program began, whose name is the data.
 type recorder struct {
 	on     bool
+	full   bool // it has all that it may have
 	text   bytes.Buffer
 	replay []input // to come
 	again  bool    // a replay is on
+	held   []*Job  // begun, and their starts are to come
+	asked  bool    // it was told that a program is to be started
 }
 
 type input struct {
@@ -54,7 +60,12 @@ func (r *recorder) note(epoch uint64, what, detail string) {
 }
 
 func (r *recorder) input(epoch uint64, kind string, core, channel int, data []byte, end bool) {
-	if !r.on || r.text.Len() > maxRecord {
+	switch {
+	case !r.on || r.full:
+		return
+	case r.text.Len() > maxRecord:
+		r.full = true
+		r.note(epoch, "full", "what came from here on is missing")
 		return
 	}
 	text := "-"
@@ -75,10 +86,35 @@ func (m *Machine) Record(on bool) []byte {
 		m.log.text.Reset()
 		return out
 	}
-	m.log.on = true
-	m.log.text.Reset()
-	fmt.Fprintf(&m.log.text, "# warren record of %s, quantum %d: epoch kind core channel end data\n", m.spec.Name, m.quantum)
+	m.record()
 	return nil
+}
+
+// record begins a record. m.mu is held.
+func (m *Machine) record() {
+	m.log.on, m.log.full = true, false
+	m.log.text.Reset()
+	fmt.Fprintf(&m.log.text, recordHeader+" epoch kind core channel end data\n", m.spec.Name, m.quantum, m.epochs)
+}
+
+// recordHeader says of what machine a record is: a comment, and read by Replay.
+const recordHeader = "# warren record of %s quantum %d from epoch %d:"
+
+// shift is what to add to the epochs of a record, whose machine may have been
+// older or younger when it began. EINVAL if its epochs were of another length.
+func (m *Machine) shift(record []byte) (int64, error) {
+	var name string
+	var quantum, from uint64
+	if n, _ := fmt.Sscanf(string(record[:min(len(record), 200)]), recordHeader, &name, &quantum, &from); n < 3 {
+		return 0, nil // its epochs are this machine's
+	}
+	if quantum != m.quantum {
+		return 0, sys.Errorf(syscall.EINVAL, "replay: this is a record of epochs of %d cycles, and here they have %d (quantum %d first)", quantum, m.quantum, quantum)
+	}
+	if from > maxEpochs {
+		return 0, sys.Errorf(syscall.EINVAL, "replay: bad epoch %d in its first line", from)
+	}
+	return int64(m.epochs) - int64(from), nil
 }
 
 // Recording reports whether inputs are kept.
@@ -88,8 +124,8 @@ func (m *Machine) Recording() bool {
 	return m.log.on
 }
 
-// Replay gives the machine the inputs of a record, at the epochs at which they
-// came; until the last of them files give none. An empty record ends a replay.
+// Replay gives the machine the inputs of a record, as many epochs after now as
+// they came after its begin; until the last of them files give none. An empty record ends a replay.
 // EINVAL names the line that is wrong.
 func (m *Machine) Replay(record []byte) error {
 	list, err := parseRecord(record, len(m.cores))
@@ -98,6 +134,13 @@ func (m *Machine) Replay(record []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	shift, err := m.shift(record)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		list[i].epoch = uint64(max(0, int64(list[i].epoch)+shift))
+	}
 	if len(list) > 0 && list[0].epoch < m.epochs {
 		return sys.Errorf(syscall.EINVAL, "replay: the first input is of epoch %d, and this machine is at %d: replay on a machine that was just brought up", list[0].epoch, m.epochs)
 	}
@@ -143,8 +186,8 @@ func parseInput(f []string, cores int) (in input, err error) {
 		return in, fmt.Errorf("epoch: want a number up to %d, not %q", uint64(maxEpochs), f[0])
 	}
 	in.kind = f[1]
-	if in.kind != "stdin" && in.kind != "chan" {
-		return in, fmt.Errorf("kind: want stdin or chan, not %q", in.kind)
+	if !slices.Contains([]string{"stdin", "chan", "read", "start"}, in.kind) {
+		return in, fmt.Errorf("kind: want stdin, chan, read or start, not %q", in.kind)
 	}
 	if in.core, err = strconv.Atoi(f[2]); err != nil || in.core < 0 || in.core >= cores {
 		return in, fmt.Errorf("core: want 0 to %d, not %q", cores-1, f[2])
@@ -160,22 +203,63 @@ func parseInput(f []string, cores int) (in input, err error) {
 			return in, fmt.Errorf("data: want base64: %v", err)
 		}
 	}
+	if in.kind == "start" && !plain(string(in.data)) {
+		return in, fmt.Errorf("data: want a name, not %q", clip(string(in.data)))
+	}
 	return in, nil
 }
 
-// replay gives the inputs whose epoch has come. m.mu is held.
-func (m *Machine) replay() {
+// noteStart records that a program begins, or has it wait for when it did. m.mu is held.
+func (m *Machine) noteStart(j *Job) {
+	if slices.ContainsFunc(m.log.replay, func(in input) bool { return in.kind == "start" }) {
+		j.held = true
+		m.log.held = append(m.log.held, j)
+		return
+	}
+	m.logStart(j)
+}
+
+func (m *Machine) logStart(j *Job) {
+	m.log.input(m.epochs, "start", int(j.cores[0]), 0, []byte(j.name), false)
+}
+
+// letBegin lets a program begin that waited for that. m.mu is held.
+func (m *Machine) letBegin(j *Job) {
+	j.held = false
+	m.logStart(j)
+	for c := range j.all() {
+		c.began = m.now
+	}
+	m.thaw(j)
+}
+
+// replay gives the inputs whose epoch has come, and reports whether time is to stand
+// until a program is started. m.mu is held.
+func (m *Machine) replay() (stands bool) {
 	r := &m.log
 	if len(m.jobs) == 0 {
-		return // the programs come first
+		return false // the programs come first
 	}
 	for len(r.replay) > 0 && r.replay[0].epoch <= m.epochs {
 		in := r.replay[0]
+		if in.kind == "start" && len(r.held) == 0 {
+			if !r.asked {
+				r.asked = true
+				m.opt.Tell(fmt.Sprintf("replay: time stands until %s is started, as it was when it was recorded", word(string(in.data))))
+			}
+			return true
+		}
 		r.replay = r.replay[1:]
 		c := &m.cores[in.core]
 		switch {
 		case in.kind == "chan":
 			m.putInput(c, uint8(in.channel), in.data)
+		case in.kind == "read":
+			m.readAgain(c, uint8(in.channel))
+		case in.kind == "start":
+			j := r.held[0]
+			r.held, r.asked = r.held[1:], false
+			m.letBegin(j)
 		case c.job != nil:
 			m.feed(c.job, in.data, in.end)
 		}
@@ -183,6 +267,7 @@ func (m *Machine) replay() {
 	if len(r.replay) == 0 {
 		m.endReplay()
 	}
+	return false
 }
 
 // endReplay lets files give input again, first what came from them meanwhile. m.mu is held.
@@ -190,7 +275,17 @@ func (m *Machine) endReplay() {
 	if !m.log.again {
 		return
 	}
-	m.log.again = false
+	m.log.again, m.log.asked = false, false
+	held := m.log.held
+	m.log.held = nil
+	for _, j := range held {
+		m.letBegin(j)
+	}
+	for i := range m.cores {
+		if m.cores[i].boxes != nil {
+			m.readBy(&m.cores[i])
+		}
+	}
 	for _, j := range m.allJobs() {
 		if later, eof := j.later, j.laterEOF; len(later) > 0 || eof {
 			j.later, j.laterEOF = nil, false

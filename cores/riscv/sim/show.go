@@ -11,15 +11,23 @@ import (
 // quoteWord is a text as one word of a record.
 func quoteWord(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// waitText says what a parked core waits for.
-func (m *Machine) waitText(c *core) string {
-	if c.state != Parked {
+// waitText says what a parked core, halted or not, waits for, and from whom, as far as that is
+// known.
+func (m *Machine) waitText(c *core, on cast) string {
+	if !c.parkedFor(c.wait) {
 		return "-"
 	}
 	a := c.hart.X[registerArg0 : registerArg0+6]
 	switch c.wait {
 	case forMessage:
-		return fmt.Sprintf("a message on channel %d", a[0])
+		text := fmt.Sprintf("a message on channel %d", a[0])
+		if a[3]&flagHost != 0 {
+			return text + " from its file"
+		}
+		if one := on.oneOf(); one != "" {
+			text += " from " + one
+		}
+		return text
 	case forCredit:
 		return fmt.Sprintf("%s to take one of its %d messages on channel %d", m.rankName(c, a[0]), maxCredits, a[1])
 	case forWord:
@@ -31,7 +39,11 @@ func (m *Machine) waitText(c *core) string {
 		if a[1] < uint32(len(comparisons)) {
 			how = comparisons[a[1]]
 		}
-		return fmt.Sprintf("the word at 0x%08x %s, which is %s, to be %s %d", a[0], m.partName(c, a[0]), word, how, a[2])
+		text := fmt.Sprintf("the word at 0x%08x %s, which is %s, to be %s %d", a[0], m.partName(c, a[0]), word, how, a[2])
+		if one := on.oneOf(); one != "" {
+			text += ", by " + one
+		}
+		return text
 	case forFence:
 		return fmt.Sprintf("%d of its transfers", c.account.pending.Load())
 	case forRoom:
@@ -39,16 +51,16 @@ func (m *Machine) waitText(c *core) string {
 	case forAnswer:
 		return "the answer of an atomic add"
 	case forBarrier:
-		return fmt.Sprintf("the barrier of its process, where %d of %d are", m.waiting(c.job, forBarrier), c.job.live)
+		return fmt.Sprintf("the barrier of its process, where %d of %d are", c.job.arrived, c.job.live) + on.missing()
 	case forTile:
 		met, live := m.atTile(c)
-		return fmt.Sprintf("the barrier of its tile, where %d of %d are", met, live)
+		return fmt.Sprintf("the barrier of its tile, where %d of %d are", met, live) + on.missing()
 	case forTime:
 		return fmt.Sprintf("cycle %d", c.until)
 	case forInput:
 		return "input"
 	case forReader:
-		return "a reader of its file chan"
+		return fmt.Sprintf("a reader of its file chan/%d", a[0])
 	}
 	return "-"
 }
@@ -77,25 +89,17 @@ func (m *Machine) rankName(c *core, rank uint32) string {
 	return m.coreName(c.job.cores[rank])
 }
 
-// waiting counts the cores of a job that are parked for this.
-func (m *Machine) waiting(j *Job, what waiting) int {
-	n := 0
-	for c := range j.all() {
-		if c.parkedFor(what) {
-			n++
-		}
-	}
-	return n
-}
-
-// AppendBlocked appends a line for each core that waits: `core state rank process since_cycles 'what for' 'where'`.
+// AppendBlocked appends a line for each core that waits: `core state rank process since_cycles 'what for' 'where' for-whom`.
 func (m *Machine) AppendBlocked(b []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, j := range m.allJobs() {
+		all := m.casts(j)
 		for c := range j.all() {
 			if c.state == Parked {
-				b = fmt.Appendf(b, "%d parked %d %s %d %s %s\n", m.shown(c.id), c.rank, word(j.name), c.since, quoteWord(m.waitText(c)), quoteWord(c.symbol(c.hart.PC)))
+				on := all.of(c)
+				b = fmt.Appendf(b, "%d parked %d %s %d %s %s %s\n", m.shown(c.id), c.rank, word(j.name), c.since,
+					quoteWord(m.waitText(c, on)), quoteWord(c.symbol(c.hart.PC)), word(on.String()))
 			}
 		}
 	}
@@ -119,65 +123,6 @@ func word(s string) string {
 	return s
 }
 
-// rest is when nothing can go on by itself: if that is because cores wait for
-// each other, it is told at once.
-func (m *Machine) rest() {
-	var stuck []string
-	for _, j := range m.allJobs() {
-		if j.frozen || !m.deadlocked(j) {
-			continue
-		}
-		var list []string
-		for c := range j.all() {
-			if c.state == Parked {
-				list = append(list, fmt.Sprintf("%s of %s waits for %s", m.coreName(c.id), word(j.name), m.waitText(c)))
-			}
-		}
-		if text := strings.Join(list, "\n"); text != j.told {
-			j.told = text
-			stuck = append(stuck, list...)
-		}
-	}
-	for i, line := range stuck {
-		if i == 0 {
-			m.opt.Tell(strconv.Itoa(len(stuck)) + " cores wait for each other (see cores/blocked)")
-		}
-		if i < mostStuck {
-			m.line(m.now, -1, "deadlock: "+line)
-		}
-	}
-}
-
-// mostStuck is how many cores of a deadlock the console tells of.
-const mostStuck = 64
-
-// deadlocked reports whether no core of a job can go on by itself or by input
-// from files. One that waits for a message counts as waiting for input if the
-// program says so, or if a file of that channel was opened to write to it.
-func (m *Machine) deadlocked(j *Job) bool {
-	if len(j.lost) > 0 {
-		return false // they may wait for what has no core now
-	}
-	parked := false
-	for c := range j.all() {
-		switch {
-		case c.state == Halted || c.state == Running:
-			return false
-		case c.state != Parked:
-			continue
-		case c.wait == forInput || c.wait == forReader:
-			return false
-		case c.wait == forMessage:
-			a := c.hart.X[registerArg0:]
-			if a[3]&flagHost != 0 || c.boxes != nil && a[0] < Channels && c.boxes[a[0]].open > 0 {
-				return false
-			}
-		}
-		parked = true
-	}
-	return parked
-}
-
 // AppendHart appends what a core does, as `key value` lines.
 func (m *Machine) AppendHart(b []byte, id int) []byte {
 	m.mu.Lock()
@@ -198,6 +143,7 @@ func (m *Machine) AppendHart(b []byte, id int) []byte {
 		for _, key := range [...]string{"process", "rank", "pc", "at", "retired", "cycles", "parked_cycles", "wait", "mark", "tier"} {
 			line(key, "-")
 		}
+		line("extra", m.extraText())
 		return b
 	}
 	name, rank := "-", "-"
@@ -211,18 +157,19 @@ func (m *Machine) AppendHart(b []byte, id int) []byte {
 	number("retired", c.hart.Instret)
 	number("cycles", c.hart.Now())
 	number("parked_cycles", c.hart.Skew)
-	line("wait", quoteWord(m.waitText(c)))
+	line("wait", quoteWord(m.waitText(c, m.castOf(c))))
 	number("mark", uint64(c.mark))
 	tier := "interpreted"
-	if c.inst != nil {
+	if c.inst != nil && !m.changed(c) {
 		tier = "compiled"
 	}
 	line("tier", tier)
+	line("extra", m.extraText())
 	return b
 }
 
 func (m *Machine) stateText(c *core) string {
-	if c.job != nil && c.job.frozen && c.live() {
+	if c.job != nil && c.job.stands() && c.live() {
 		return "frozen"
 	}
 	return c.state.String()
@@ -238,7 +185,7 @@ func (m *Machine) AppendFault(b []byte, id int) []byte {
 	}
 	t := &c.hart.Trap
 	b = fmt.Appendf(b, "cause %d\nname %s\npc 0x%08x\naddress 0x%08x\ninstruction 0x%08x\nat %s\n",
-		t.Cause, quoteWord(causes[t.Cause]), t.PC, t.Addr, t.Word, quoteWord(c.symbol(t.PC)))
+		t.Cause, quoteWord(c.causeName()), t.PC, t.Addr, t.Word, quoteWord(c.symbol(t.PC)))
 	return fmt.Appendf(b, "text %s\n", quoteWord(m.faultText(c)))
 }
 

@@ -68,7 +68,7 @@ type Machine struct {
 	opt          Options
 	arena        arena
 	roles        map[string]uint32 // their numbers, in the order of spec.Machine.Roles
-	retired      []atomic.Uint64   // per core, as of its last slice
+	retired      []atomic.Uint64   // per core: exact when it does not run, a few slices old when it does
 	states       []atomic.Uint32   // per core: its State
 	engineOnce   sync.Once
 	engine       *hot.Engine // made when a program is first compiled
@@ -78,7 +78,8 @@ type Machine struct {
 	quantum  uint64
 	now      uint64 // cycles: the end of the last epoch
 	epochs   uint64
-	running  bool // the conductor runs
+	looked   uint64 // the epoch in which stuck jobs were looked for last
+	running  bool   // the conductor runs
 	closed   bool
 	cores    []core
 	tiles    []tile
@@ -90,6 +91,7 @@ type Machine struct {
 	programs map[[32]byte]*program
 	workers  []*worker
 	crew     *crew // of the conductor that runs
+	telling  bool  // this epoch publishes what running cores have retired
 	console  broadcast
 	log      recorder
 	waiters  map[*Waiter]struct{}
@@ -177,6 +179,13 @@ func (m *Machine) Now() (cycles, epochs uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.now, m.epochs
+}
+
+// Resting reports whether time stands: nothing runs, and nothing is on its way.
+func (m *Machine) Resting() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.running
 }
 
 // Retired returns how many instructions a core has retired, as of its last slice.

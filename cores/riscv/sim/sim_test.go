@@ -183,7 +183,7 @@ func TestDeadlock(t *testing.T) {
 		t.Errorf("told %q", s)
 	}
 	list := lines(string(m.AppendBlocked(nil)))
-	if len(list) != 3 || !strings.HasPrefix(list[2], "2 parked 2 test ") || !strings.Contains(list[2], "'a message on channel 2' ") {
+	if len(list) != 3 || !strings.HasPrefix(list[2], "2 parked 2 test ") || !strings.Contains(list[2], "'a message on channel 2 from one of cores 0-1' ") {
 		t.Errorf("blocked:\n%s", strings.Join(list, "\n"))
 	}
 	if err := j.Signal(int(syscall.SIGKILL)); err != nil {
@@ -314,49 +314,19 @@ func TestSnapshot(t *testing.T) {
 	if err := bring(t, "mesh=5x4", Options{}).Restore(saved); sys.Errno(err) != syscall.EINVAL {
 		t.Errorf("restored on another machine: %v", err)
 	}
+	read, err := other.readSnapshot(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(p savedPage) bool { return len(p.Data) == 0 }
+	for i := range read.Cores {
+		if pages := read.Cores[i].Memory; !slices.ContainsFunc(pages, known) || !slices.ContainsFunc(pages, func(p savedPage) bool { return !known(p) }) {
+			t.Errorf("core %d: pages that are the program's are kept, or all are: %d", i, len(pages))
+		}
+	}
 	for _, cut := range []int{0, 1, 100, len(saved) / 2} {
 		if err := other.Restore(saved[:cut]); sys.Errno(err) != syscall.EINVAL {
 			t.Errorf("restored from %d bytes: %v", cut, err)
-		}
-	}
-}
-
-// TestReplay gives a machine the record of another, and finds the same end.
-func TestReplay(t *testing.T) {
-	elf := build(t, "small.c")
-	m := bring(t, "mesh=2x1", Options{})
-	m.Record(true)
-	in := m.Chan(0, 0, true)
-	defer in.Close()
-	results := m.Chan(0, 1, false)
-	defer results.Close()
-	var out output
-	j := launch(t, m, elf, 1, &out, "echo")
-	for _, word := range []string{"one", "two", "three", ""} {
-		put := newCall()
-		in.Put(put, []byte(word))
-		put.wait(t)
-		if word != "" {
-			take := newCall()
-			results.Take(take)
-			take.wait(t)
-		}
-	}
-	ended(t, j)
-	record := m.Record(false)
-	other := bring(t, "mesh=2x1", Options{})
-	if err := other.Replay(record); err != nil {
-		t.Fatal(err)
-	}
-	ended(t, launch(t, other, elf, 1, &out, "echo"))
-	a, _ := m.Now()
-	b, _ := other.Now()
-	if a != b || m.Retired(0) != other.Retired(0) {
-		t.Errorf("%d cycles and %d instructions, again %d and %d\n%s", a, m.Retired(0), b, other.Retired(0), record)
-	}
-	for _, bad := range []string{"x", "1 chan 0 0 false", "1 chan 9 0 false -", "1 other 0 0 false -", "1 chan 0 0 false !", "5 chan 0 0 false -\n4 chan 0 0 false -"} {
-		if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(bad)); sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "line ") {
-			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
@@ -452,5 +422,62 @@ func TestRubbish(t *testing.T) {
 	}
 	if m.State(0) != Idle {
 		t.Errorf("core 0 is %s", m.State(0))
+	}
+}
+
+// patched builds patch.S with these segments in memory, in order: p has .init,
+// d .data and t .text.
+func patched(t *testing.T, segments string) []byte {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "script.ld")
+	text := `PHDRS { ` + segments + ` }
+ENTRY(_start) SECTIONS { . = 0x80000000; .init : { *(.init) } :p . = ALIGN(4096); .data : { *(.data) } :d . = ALIGN(4096); .text : { *(.text) } :t }`
+	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return build(t, "patch.S", "-nostdlib", "-Wl,--no-gc-sections,--no-warn-rwx-segments", "-T"+script)
+}
+
+// TestPatch runs a program that changes its code, where that may be written to:
+// flags that say nothing allow everything, and what lies behind data that may
+// be written is not read-only.
+func TestPatch(t *testing.T) {
+	for segments, want := range map[string]Exit{
+		"p PT_LOAD FLAGS(0); d PT_LOAD FLAGS(0); t PT_LOAD FLAGS(0);": {},
+		"p PT_LOAD FLAGS(5); d PT_LOAD FLAGS(6); t PT_LOAD FLAGS(7);": {},
+		"p PT_LOAD FLAGS(5); d PT_LOAD FLAGS(6); t PT_LOAD FLAGS(5);": {},
+		"p PT_LOAD FLAGS(5); d PT_LOAD FLAGS(4); t PT_LOAD FLAGS(6);": {Signal: int(syscall.SIGSEGV)},
+	} {
+		elf := patched(t, segments)
+		for _, o := range []Options{{NoHot: true}, {Heat: -1, Quantum: MaxQuantum}} {
+			m := bring(t, "mesh=1x1", o)
+			if e := ended(t, launch(t, m, elf, 1, new(output))); e.Code != want.Code || e.Signal != want.Signal {
+				t.Errorf("%s: %+v", segments, e)
+			}
+		}
+	}
+}
+
+// TestPatchedRestored takes a snapshot of a program that has changed its code.
+func TestPatchedRestored(t *testing.T) {
+	m := bring(t, "mesh=1x1", Options{})
+	if err := m.Load([]int{0}, &Image{ELF: patched(t, "p PT_LOAD FLAGS(7); d PT_LOAD FLAGS(7); t PT_LOAD FLAGS(7);")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Break([]int{0}, "place"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Run([]int{0}); err != nil {
+		t.Fatal(err)
+	}
+	at(t, m, 0, Halted)
+	m = again(t, m)
+	m.NoBreaks([]int{0})
+	if err := m.Run([]int{0}); err != nil {
+		t.Fatal(err)
+	}
+	at(t, m, 0, Exited)
+	if m.cores[0].code != 0 {
+		t.Errorf("it ended with %d", m.cores[0].code)
 	}
 }

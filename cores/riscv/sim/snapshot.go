@@ -3,10 +3,12 @@ package sim
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/gob"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"maps"
 	"slices"
 	"syscall"
@@ -15,23 +17,74 @@ import (
 	"warren/fs/sys"
 )
 
-// savedMachine is a snapshot: gob, compressed. Programs that procs started go
-// on as programs of their cores: their files are not the machine's to keep, and
-// nobody has stopped them.
+// savedMachine is a snapshot. Programs that procs started go on as programs of
+// their cores: their files are not the machine's to keep, and nobody has stopped
+// them. A file has it as gob, compressed: first without cores and tiles, then
+// these one by one, as gob keeps the whole of a value in memory.
 type savedMachine struct {
-	Version  int
-	Name     string
-	Quantum  uint64
-	Now      uint64
-	Epochs   uint64
-	Programs [][]byte
-	Cores    []savedCore
-	Jobs     []savedJob
-	Tiles    []savedTile
-	Ops      []savedOp
+	Version              int
+	Name                 string
+	Quantum              uint64
+	Now                  uint64
+	Epochs               uint64
+	Programs             [][]byte
+	Idle                 []savedIdle
+	Jobs                 []savedJob
+	Ops                  []savedOp
+	CoreCount, TileCount int // that follow
+
+	Cores []savedCore // that have a program
+	Tiles []savedTile
 }
 
-const snapshotVersion = 2
+const snapshotVersion = 4
+
+// write writes the snapshot as a file has it, before it is compressed.
+func (s *savedMachine) write(w io.Writer) error {
+	head := *s
+	head.CoreCount, head.TileCount, head.Cores, head.Tiles = len(s.Cores), len(s.Tiles), nil, nil
+	e := gob.NewEncoder(w)
+	if err := e.Encode(&head); err != nil {
+		return err
+	}
+	for i := range s.Cores {
+		if err := e.Encode(&s.Cores[i]); err != nil {
+			return err
+		}
+	}
+	for i := range s.Tiles {
+		if err := e.Encode(&s.Tiles[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads what write wrote, of a machine with at most so many cores and tiles.
+func (s *savedMachine) read(r io.Reader, cores, tiles int) error {
+	d := gob.NewDecoder(r)
+	if err := d.Decode(s); err != nil {
+		return err
+	}
+	if s.Version != snapshotVersion {
+		return fmt.Errorf("it is of version %d, and %d is read", s.Version, snapshotVersion)
+	}
+	if len(s.Cores)+len(s.Tiles) > 0 || s.CoreCount < 0 || s.CoreCount > cores || s.TileCount < 0 || s.TileCount > tiles {
+		return fmt.Errorf("%d cores and %d tiles, for a machine of %d and %d", s.CoreCount, s.TileCount, cores, tiles)
+	}
+	s.Cores, s.Tiles = make([]savedCore, s.CoreCount), make([]savedTile, s.TileCount)
+	for i := range s.Cores {
+		if err := d.Decode(&s.Cores[i]); err != nil {
+			return err
+		}
+	}
+	for i := range s.Tiles {
+		if err := d.Decode(&s.Tiles[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 type savedCore struct {
 	ID, Program, Job, Rank     int
@@ -60,6 +113,12 @@ type savedCore struct {
 	Breaks                     []savedBreak
 }
 
+// savedIdle is a core without a program whose memory was written to.
+type savedIdle struct {
+	ID     int
+	Memory []savedPage
+}
+
 type savedBreak struct {
 	Addr  uint32
 	Where string
@@ -70,15 +129,17 @@ type savedMark struct {
 	N  uint32
 }
 
+// savedPage is a piece of memory.
 type savedPage struct {
 	At   uint32
-	Data []byte
+	Data []byte // none: what the program has there at first
 }
 
 type savedBox struct {
 	Channel int
 	In      []savedMessage
 	Out     [][]byte
+	Unread  int // the first of out, which take no room
 }
 
 type savedMessage struct {
@@ -91,23 +152,29 @@ type savedJob struct {
 	Name  string
 	Cores []int32
 	Input []byte
+	Ended bool
+	Exit  Exit
 }
 
 type savedTile struct {
 	ID     int
+	Rests  bool // no core of it has anything to do
 	Bufs   [circulars]uint32
-	Parts  []savedPart // without those of programs
+	Users  [circulars]uint64
+	Parts  []savedPart
 	Memory []savedPage
 }
 
 type savedPart struct {
 	Addr, Size uint32
 	What       string
+	Program    int // whose it is; -1: of none
+	Text       bool
 }
 
 type savedOp struct {
 	At            uint64
-	Src, From     int32 // the core that sent it, and where its program is now
+	Src, From     int32 // the core that sent it, and where its program is now; -1: it is gone
 	Seq           uint32
 	Tile, Core    int32
 	Stale         bool // what it is for is not there any more
@@ -127,8 +194,11 @@ func (m *Machine) Snapshot() ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if err := gob.NewEncoder(z).Encode(s); err != nil {
+	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed) // most of it are the same few pages of each core
+	if err != nil {
+		return nil, err
+	}
+	if err := s.write(z); err != nil {
 		return nil, err
 	}
 	if err := z.Close(); err != nil {
@@ -145,43 +215,66 @@ func (m *Machine) save() (*savedMachine, error) {
 			return nil, sys.Errorf(syscall.EBUSY, "snapshot: %s is without some of its cores", j.name)
 		}
 		jobs[j] = len(s.Jobs)
-		s.Jobs = append(s.Jobs, savedJob{j.name, slices.Clone(j.cores), slices.Clone(j.input)})
+		s.Jobs = append(s.Jobs, savedJob{Name: j.name, Cores: slices.Clone(j.cores), Input: slices.Clone(j.input)})
 	}
 	programs := make(map[*program]int)
+	number := func(p *program) int {
+		n, ok := programs[p]
+		if !ok {
+			n = len(s.Programs)
+			programs[p] = n
+			s.Programs = append(s.Programs, p.raw)
+		}
+		return n
+	}
 	for i := range m.cores {
 		c := &m.cores[i]
 		if c.hart == nil {
+			if c.written {
+				from, to := m.privateIn(c)
+				s.Idle = append(s.Idle, savedIdle{i, m.arena.pages(from, to, nil)})
+			}
 			continue
 		}
-		if _, ok := programs[c.prog]; !ok {
-			programs[c.prog] = len(s.Programs)
-			s.Programs = append(s.Programs, c.prog.raw)
-		}
 		job, ok := jobs[c.job]
-		if !ok {
+		switch {
+		case c.job == nil:
 			job = -1
+		case !ok: // it has ended, and its cores are looked at
+			job = len(s.Jobs)
+			jobs[c.job] = job
+			s.Jobs = append(s.Jobs, savedJob{Name: c.job.name, Cores: slices.Clone(c.job.cores), Ended: true, Exit: c.job.exit})
 		}
-		s.Cores = append(s.Cores, m.saveCore(c, programs[c.prog], job))
+		s.Cores = append(s.Cores, m.saveCore(c, number(c.prog), job))
 	}
 	for i := range m.tiles {
 		t := &m.tiles[i]
-		saved := savedTile{ID: i}
+		saved := savedTile{ID: i, Rests: m.tileRests(int32(i))}
 		if t.shared != nil {
-			saved.Bufs = t.shared.bufs
+			saved.Bufs, saved.Users = t.shared.bufs, t.shared.users
 			for _, p := range t.shared.parts {
-				if p.prog == nil {
-					saved.Parts = append(saved.Parts, savedPart{p.addr, p.size, p.what})
+				saved.Parts = append(saved.Parts, savedPart{p.addr, p.size, p.what, -1, p.text})
+				if p.prog != nil {
+					saved.Parts[len(saved.Parts)-1].Program = number(p.prog)
 				}
 			}
 		}
-		if t.shared == nil && !m.tileUsed(int32(i)) {
+		if t.shared == nil && !t.written && !m.tileUsed(int32(i)) {
 			continue
 		}
-		saved.Memory = pages(m.sram(int32(i)))
+		from, _ := m.sramIn(int32(i))
+		saved.Memory = m.arena.pages(from, from+uint64(len(m.sram(int32(i)))), nil)
 		s.Tiles = append(s.Tiles, saved)
 	}
 	s.Ops = m.saveOps()
 	return s, nil
+}
+
+// tileRests reports whether nothing happens in a tile by itself, and will not
+// when all that was stopped is let go.
+func (m *Machine) tileRests(t int32) bool {
+	tl := &m.tiles[t]
+	return !tl.queued && !tl.dirty.Load() && !slices.ContainsFunc(m.tileCores(t), func(c core) bool { return c.live() && c.job.stands() })
 }
 
 func (m *Machine) tileUsed(t int32) bool {
@@ -199,17 +292,6 @@ func (m *Machine) coreNumbers(t int32) []int32 {
 
 // savePage is the unit in which memory is saved: pages of zeros are left out.
 const savePage = 4096
-
-func pages(mem []byte) []savedPage {
-	var list []savedPage
-	for at := 0; at < len(mem); at += savePage {
-		p := mem[at:min(at+savePage, len(mem))]
-		if !allZero(p) {
-			list = append(list, savedPage{uint32(at), bytes.Clone(p)})
-		}
-	}
-	return list
-}
 
 var zeros [savePage]byte
 
@@ -241,8 +323,8 @@ func (m *Machine) saveCore(c *core, program, job int) savedCore {
 			s.Breaks = append(s.Breaks, savedBreak{addr, d.ctl[addr]})
 		}
 	}
-	private, _ := m.private(c)
-	s.Memory = pages(private)
+	from, to := m.privateIn(c)
+	s.Memory = m.arena.pages(from, to, c.prog.pages(uint32(len(h.Win[0].Mem))))
 	if c.boxes == nil {
 		return s
 	}
@@ -251,7 +333,7 @@ func (m *Machine) saveCore(c *core, program, job int) savedCore {
 		if len(b.in)+len(b.out) == 0 {
 			continue
 		}
-		saved := savedBox{Channel: n, Out: slices.Clone(b.out)}
+		saved := savedBox{Channel: n, Out: slices.Clone(b.out), Unread: max(0, len(b.out)-len(b.taken))}
 		for _, msg := range b.in {
 			src := int32(-1)
 			if msg.from != nil && !msg.from.gone {
@@ -279,10 +361,14 @@ func (m *Machine) saveOps() []savedOp {
 	slices.SortFunc(all, byArrival)
 	var out []savedOp
 	for _, o := range all {
+		from := o.from.core
 		if o.from.gone {
-			continue
+			if o.kind.answer() {
+				continue // nobody waits for it
+			}
+			from = -1
 		}
-		out = append(out, savedOp{o.at, o.src, o.from.core, o.seq, o.tile, o.core, m.stale(&o), uint8(o.kind), o.channel, o.addr, o.back, o.value, o.data})
+		out = append(out, savedOp{o.at, o.src, from, o.seq, o.tile, o.core, m.stale(&o), uint8(o.kind), o.channel, o.addr, o.back, o.value, o.data})
 	}
 	return out
 }
@@ -305,11 +391,28 @@ func (m *Machine) Hash() string {
 		return err.Error()
 	}
 	fmt.Fprintf(h, "%d %d", s.Now, s.Epochs)
+	for _, raw := range s.Programs {
+		fmt.Fprintf(h, "program %x", sha256.Sum256(raw))
+	}
+	write := func(list []savedPage) {
+		for _, p := range list {
+			fmt.Fprintf(h, "at %d", p.At)
+			h.Write(p.Data)
+		}
+	}
 	for i := range s.Cores {
 		c := &s.Cores[i]
+		write(c.Memory)
+		c.Memory = nil
 		fmt.Fprintf(h, "core %+v", *c)
 	}
+	for _, c := range s.Idle {
+		fmt.Fprintf(h, "core %d", c.ID)
+		write(c.Memory)
+	}
 	for _, t := range s.Tiles {
+		write(t.Memory)
+		t.Memory = nil
 		fmt.Fprintf(h, "tile %+v", t)
 	}
 	_ = binary.Write(h, binary.LittleEndian, uint64(len(s.Ops)))

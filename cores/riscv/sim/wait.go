@@ -28,23 +28,28 @@ func (m *Machine) Ended(id int) *Waiter {
 	return w
 }
 
-// stoppedText is the record of a core that has stopped; "" while it goes on.
+// stoppedText is the record of a core that has stopped; "" while it goes on. What
+// a debugger has halted is the debugger's to know: it will let it go on.
 func (m *Machine) stoppedText(c *core) string {
 	switch c.state {
-	case Exited, Faulted, Halted:
+	case Exited, Faulted:
+	case Halted:
+		if c.debug.attached() {
+			return ""
+		}
 	default:
 		return ""
 	}
-	text := "exit " + strconv.Itoa(int(c.code))
+	text, code := "exit "+strconv.Itoa(int(c.code)), int(c.code)
 	switch {
 	case c.state == Faulted:
-		text = m.faultText(c)
+		text, code = m.faultText(c), 128+int(c.faultSignal())
 	case c.state == Halted:
 		text = "halted at " + c.symbol(c.hart.PC)
 	case c.job != nil && c.job.ended && c.job.exit.Signal != 0:
-		text = "signal " + strconv.Itoa(c.job.exit.Signal)
+		text, code = "signal "+strconv.Itoa(c.job.exit.Signal), 128+c.job.exit.Signal
 	}
-	return fmt.Sprintf("%d %s %d %s\n", m.shown(c.id), c.state, c.code, quoteWord(text))
+	return fmt.Sprintf("%d %s %d %s\n", m.shown(c.id), c.state, code, quoteWord(text))
 }
 
 // tellWaiters answers those who wait for a core that has stopped. m.mu is held.

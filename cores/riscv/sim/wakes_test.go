@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"warren/cores/riscv/gdb"
-	"warren/cores/riscv/spec"
 	"warren/fs/sys"
 )
 
@@ -32,20 +31,7 @@ tiles k x=0-1,y=0-1
 
 func bringSmall(t testing.TB, o Options) *Machine {
 	t.Helper()
-	s, err := spec.Parse("small.machine", []byte(small))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := New(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
+	return bringFile(t, small, o)
 }
 
 // load loads and runs a program on cores, as by their ctl.
@@ -333,7 +319,7 @@ func TestCloseAnswers(t *testing.T) {
 	for _, c := range calls[boxRoom:] {
 		got = append(got, c.wait(t))
 	}
-	if want := []string{"error closed", "", "", "0 exited 0 'signal 9'\n", "", ""}; !slices.Equal(got, want) {
+	if want := []string{"error closed", "", "", "0 exited 137 'signal 9'\n", "", ""}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	if e := ended(t, j); e.Signal != 9 {
@@ -384,28 +370,4 @@ func TestConsoleIsBounded(t *testing.T) {
 		t.Errorf("%d bytes are kept, %d wait for a reader", kept, queued)
 	}
 	runtime.KeepAlive(record)
-}
-
-// TestInputAfterReplay: what came from files during a replay is not lost.
-func TestInputAfterReplay(t *testing.T) {
-	elf := build(t, "wait.c")
-	m := bring(t, "mesh=2x1", Options{})
-	asked := make(chan struct{}, 9)
-	image := &Image{ELF: elf, Args: []string{"prog", "input"}}
-	j, err := m.Launch(Launch{Name: "in", Cores: []int{0}, Image: func(string) (*Image, error) { return image, nil }, More: func() { asked <- struct{}{} }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-asked
-	_, epochs := m.Now()
-	if err := m.Replay(fmt.Appendf(nil, "%d chan 1 0 false -\n", epochs+1000)); err != nil {
-		t.Fatal(err)
-	}
-	j.Feed([]byte("A"), false) // asked for before the replay
-	if err := m.Replay(nil); err != nil {
-		t.Fatal(err)
-	}
-	if e := ended(t, j); e.Code != 'A' {
-		t.Errorf("%+v", e)
-	}
 }

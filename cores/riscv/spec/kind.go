@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"warren/cores/riscv/isa"
 )
 
 // Bounds of a tile's memories.
@@ -47,8 +49,8 @@ func (p *parser) core(w []string) error {
 	if err := p.name("role", role, "_"); err != nil {
 		return err
 	}
-	if wrong := checkISA(w[1]); wrong != "" {
-		return p.errorf("bad ISA %q: %s", w[1], wrong)
+	if _, err := isa.Parse(w[1]); err != nil {
+		return p.errorf("bad ISA %q: %v", w[1], err)
 	}
 	k := p.open()
 	if slices.ContainsFunc(k.Cores, func(c Core) bool { return strings.EqualFold(c.Role, role) }) {
@@ -167,10 +169,20 @@ func (p *parser) finish() error {
 	case memory > maxMemory:
 		return p.errorf("%d GiB of memory are too many (at most %d)", memory>>30, maxMemory>>30)
 	}
+	m.Kinds = having(m.Kinds, m.Extra)
 	m.columns, m.rows = orInOrder(m.columns, m.W), orInOrder(m.rows, m.H)
 	for i := range m.Tiles {
 		m.Tiles[i].First = uint32(m.cores)
 		m.cores += len(m.Kind(i).Cores)
+	}
+	return nil
+}
+
+// extra reads what the simulated cores have beyond the silicon's.
+func (p *parser) extra(w []string) error {
+	var err error
+	if p.m.Extra, err = isa.Named(w); err != nil {
+		return p.errorf("bad extra: %v", err)
 	}
 	return nil
 }

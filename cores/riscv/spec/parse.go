@@ -29,30 +29,41 @@ type key struct {
 	least int // words after the name
 	most  int
 	want  string // what the words are
-	block bool   // belongs to the kind above it
-	many  bool   // may be there more than once
+	doc   string
+	block bool // belongs to the kind above it
+	many  bool // may be there more than once
 	set   func(*parser, []string) error
 }
 
 func keys() []key {
 	return []key{
-		{"machine", 1, 1, "machine NAME", false, false, (*parser).machine},
-		{"grid", 2, 2, "grid WIDTH HEIGHT", false, false, (*parser).grid},
-		{"network", 1, 1, "network mesh, or torus", false, false, (*parser).network},
-		{"clock", 1, 1, "clock MHZ", false, false, (*parser).clock},
-		{"overhead", 1, 1, "overhead CYCLES", false, false, (*parser).overhead},
-		{"hop", 1, 1, "hop CYCLES", false, false, (*parser).hop},
-		{"flit", 1, 1, "flit BYTES", false, false, (*parser).flit},
-		{"columns", 1, maxSide, "columns NUMBERS, such as columns 1-7 10-16 8 9 0", false, false, (*parser).columns},
-		{"rows", 1, maxSide, "rows NUMBERS, such as rows 2-11 0 1", false, false, (*parser).rows},
-		{"kind", 1, 1, "kind NAME", false, true, (*parser).kind},
-		{"core", 2, 2, "core ROLE ISA, or core ROLE*COUNT ISA", true, true, (*parser).core},
-		{"sram", 2, 2, "sram ADDRESS SIZE, such as sram 0x10000000 128K", true, false, (*parser).sram},
-		{"private", 1, 1, "private SIZE, such as private 1M", true, false, (*parser).private},
-		{"local", 3, 3, "local ROLE ADDRESS SIZE, such as local B 0xffb00000 8K", true, true, (*parser).local},
-		{"barrier", 1, 1, "barrier csr, or none", true, false, (*parser).barrier},
-		{"tiles", 2, 2, "tiles KIND PLACE, such as tiles tensix x=0-13,y=0-9", false, true, (*parser).tiles},
+		{name: "machine", least: 1, most: 1, want: "machine NAME", doc: "The machine's name.", set: (*parser).machine},
+		{name: "grid", least: 2, most: 2, want: "grid WIDTH HEIGHT", doc: "How many columns and rows there are, at most 4096 each. A place need not have a tile.", set: (*parser).grid},
+		{name: "network", least: 1, most: 1, want: "network mesh, or torus", doc: "How messages go: along x and then along y, or round rings to the right and then down; mesh if it is missing.", set: (*parser).network},
+		{name: "clock", least: 1, most: 1, want: "clock MHZ", doc: "The clock of cores and network; 1000 if it is missing.", set: (*parser).clock},
+		{name: "overhead", least: 1, most: 1, want: "overhead CYCLES", doc: "What a message costs however near; 10 if it is missing.", set: (*parser).overhead},
+		{name: "hop", least: 1, most: 1, want: "hop CYCLES", doc: "What each hop adds; 9 if it is missing.", set: (*parser).hop},
+		{name: "flit", least: 1, most: 1, want: "flit BYTES", doc: "How many bytes go in a cycle; 64 if it is missing.", set: (*parser).flit},
+		{name: "columns", least: 1, most: maxSide, want: "columns NUMBERS, such as columns 1-7 10-16 8 9 0", doc: "The place in the network of each column of the grid, in order.", set: (*parser).columns},
+		{name: "rows", least: 1, most: maxSide, want: "rows NUMBERS, such as rows 2-11 0 1", doc: "The place in the network of each row of the grid, in order.", set: (*parser).rows},
+		{name: "extra", least: 1, most: 16, want: "extra EXTENSIONS, such as extra a c", doc: "What the simulated cores have beyond their ISAs, so that programs run which the silicon does not; the option strict leaves it out.", set: (*parser).extra},
+		{name: "kind", least: 1, most: 1, want: "kind NAME", doc: "Begins a kind of tiles, which the lines core to barrier are about.", many: true, set: (*parser).kind},
+		{name: "core", least: 2, most: 2, want: "core ROLE ISA, or core ROLE*COUNT ISA", doc: "A core of each tile of the kind, or so many alike, in order; the ISA as gcc has it in -march.", block: true, many: true, set: (*parser).core},
+		{name: "sram", least: 2, most: 2, want: "sram ADDRESS SIZE, such as sram 0x10000000 128K", doc: "The memory of the tile, for all of its cores and for other tiles; none if it is missing.", block: true, set: (*parser).sram},
+		{name: "private", least: 1, most: 1, want: "private SIZE, such as private 1M", doc: "The memory of each core, at 0x80000000, where programs lie.", block: true, set: (*parser).private},
+		{name: "local", least: 3, most: 3, want: "local ROLE ADDRESS SIZE, such as local B 0xffb00000 8K", doc: "The data RAM of a core in the silicon: for information only.", block: true, many: true, set: (*parser).local},
+		{name: "barrier", least: 1, most: 1, want: "barrier csr, or none", doc: "Whether the cores of a tile meet by reading the register 0x7c2, as Snitch's do; none if it is missing.", block: true, set: (*parser).barrier},
+		{name: "tiles", least: 2, most: 2, want: "tiles KIND PLACE, such as tiles tensix x=0-13,y=0-9", doc: "Puts tiles of a kind there.", many: true, set: (*parser).tiles},
 	}
+}
+
+// Keys describes the lines of a description: what each looks like, and says.
+func Keys() [][2]string {
+	var out [][2]string
+	for _, k := range keys() {
+		out = append(out, [2]string{k.want, k.doc})
+	}
+	return out
 }
 
 // Parse reads a machine's description; name is that of the file, for messages.
@@ -70,6 +81,7 @@ func keys() []key {
 //	flit BYTES               that go in a cycle: 64 if missing
 //	columns NUMBERS          the place in the network of each column of the grid,
 //	rows NUMBERS             and of each row, in order, as 1-7 10-16 8 9 0
+//	extra EXTENSIONS         that the simulated cores have beyond their ISAs, as a c zbs
 //
 // A line "kind NAME" begins a kind of tiles, and these are about the last one:
 //

@@ -14,8 +14,18 @@ import (
 // with no key, a LIST of core numbers; LIST is as 0-3,8 and NAMES as T0,T1.
 // EINVAL if it is malformed, ENXIO if it names what the machine does not have,
 // or no core at all.
-func (m *Machine) Select(text string) ([]int, error) {
-	terms, err := parseTerms(strings.TrimSpace(text), m.limit)
+func (m *Machine) Select(text string) ([]int, error) { return m.SelectFrom(0, text) }
+
+// SelectFrom is Select where the first core's number is another than 0, in the
+// text: what it returns are the machine's own.
+func (m *Machine) SelectFrom(base int, text string) ([]int, error) {
+	limit := func(key string) int {
+		if key == "" {
+			return base + m.cores
+		}
+		return m.limit(key)
+	}
+	terms, err := parseTerms(strings.TrimSpace(text), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +41,7 @@ func (m *Machine) Select(text string) ([]int, error) {
 		}
 		first := int(m.Tiles[i].First)
 		for index, c := range m.Kind(i).Cores {
-			if fitsCore(terms, first+index, c.Role) {
+			if fitsCore(terms, base+first+index, c.Role) {
 				ids = append(ids, first+index)
 			}
 		}

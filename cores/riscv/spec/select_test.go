@@ -9,6 +9,22 @@ import (
 	"testing"
 )
 
+// TestSelectFrom: where a machine's cores are numbered from another number on,
+// that is how they are named, and what they are is as ever.
+func TestSelectFrom(t *testing.T) {
+	m := shipped(t, "mesh=4x2")
+	for text, want := range map[string]string{"2-5,x=0": "[0]", "9": "[7]", "x=0": "[0 4]", "2-9,tile=1": "[1]"} {
+		if ids, err := m.SelectFrom(2, text); err != nil || fmt.Sprint(ids) != want {
+			t.Errorf("%q: %v, %v, want %s", text, ids, err, want)
+		}
+	}
+	for _, text := range []string{"0-1", "10"} {
+		if ids, err := m.SelectFrom(2, text); err == nil {
+			t.Errorf("%q: %v", text, ids)
+		}
+	}
+}
+
 func TestSelect(t *testing.T) {
 	m := shipped(t, "blackhole")
 	for text, want := range map[string]string{

@@ -24,7 +24,7 @@ hop 9
 flit 64
 
 kind mesh
-core core rv32imafdc_zicsr_zicntr_zifencei_zba_zbb
+core core rv32imafdc_zicsr_zicntr_zifencei_zba_zbb_zbs
 sram 0 128K
 private 1M
 tiles mesh x=0-%[3]d,y=0-%[4]d

@@ -7,7 +7,12 @@
 // 100,000 cores is a matter of 16 bytes each.
 package spec
 
-import "sort"
+import (
+	"slices"
+	"sort"
+
+	"warren/cores/riscv/isa"
+)
 
 // PrivateBase is where the private memory of every core begins.
 const PrivateBase = 0x8000_0000
@@ -26,6 +31,10 @@ type Machine struct {
 	Overhead, PerHop int
 	Flit             int // bytes
 	MHz              int
+
+	// Extra is what the simulated cores have beyond their ISAs, so that programs
+	// run which the silicon does not.
+	Extra isa.Set
 
 	Kinds []Kind
 	Tiles []Tile // in the order of their numbers
@@ -49,7 +58,8 @@ type Kind struct {
 // A Core is what a core of a tile is.
 type Core struct {
 	Role string
-	ISA  string // as gcc's -march
+	ISA  string  // as gcc's -march: what the silicon has
+	Has  isa.Set // that, and what is extra
 	// The local data RAM of the silicon, for information: simulated programs
 	// have private memory instead. Size 0: none.
 	LocalBase, LocalSize uint32
@@ -76,6 +86,27 @@ type Tile struct {
 	X, Y  uint16 // logical coordinates
 	Kind  uint8  // index into Kinds
 	First uint32 // number of its first core; its others follow
+}
+
+// Strict returns the machine without what its cores have extra: as the silicon is.
+func (m *Machine) Strict() *Machine {
+	c := *m
+	c.Extra, c.Kinds = 0, having(m.Kinds, 0)
+	return &c
+}
+
+// having returns kinds of tiles whose cores have their ISA and what is extra.
+func having(kinds []Kind, extra isa.Set) []Kind {
+	kinds = slices.Clone(kinds)
+	for i := range kinds {
+		cores := slices.Clone(kinds[i].Cores)
+		for k := range cores {
+			own, _ := isa.Parse(cores[k].ISA) // it was checked
+			cores[k].Has = own | extra
+		}
+		kinds[i].Cores = cores
+	}
+	return kinds
 }
 
 // Cores is how many cores the machine has: their numbers are 0 … Cores()-1, by

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"warren/cores/riscv/isa"
 	"warren/cores/riscv/spec"
 )
 
@@ -134,6 +135,30 @@ func TestOccamyIsAsPublished(t *testing.T) {
 	}
 	if isa := m.CoreKind(0).ISA; !strings.HasPrefix(isa, "rv32imafd_") {
 		t.Errorf("ISA %s", isa)
+	}
+}
+
+// TestExtra: what the cores of the shipped machines have, with what is extra and
+// without. Their ISAs are those of tt-isa-documentation's BabyRISCV/README.md and
+// InstructionSet.md, and of snitch_cluster's.
+func TestExtra(t *testing.T) {
+	const counted = isa.Zicsr | isa.Zicntr
+	for name, want := range map[string]isa.Set{
+		"blackhole": isa.M | isa.F | isa.Zaamo | isa.Zba | isa.Zbb | counted,
+		"wormhole":  isa.M | counted,
+		"occamy":    isa.M | isa.A | isa.F | isa.D | isa.Zifencei | counted,
+		"mesh=2x2":  isa.All,
+	} {
+		m := shipped(t, name)
+		strict := m.Strict()
+		for id := range m.Cores() {
+			if has := m.CoreKind(id).Has; has != want|m.Extra || has&(isa.M|isa.A|isa.C) != isa.M|isa.A|isa.C {
+				t.Fatalf("%s: core %d has %s", name, id, has)
+			}
+			if has := strict.CoreKind(id).Has; has != want || strict.Extra != 0 {
+				t.Fatalf("%s, strict: core %d has %s", name, id, has)
+			}
+		}
 	}
 }
 

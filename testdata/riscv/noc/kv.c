@@ -14,8 +14,8 @@
  *	echo "exec $PWD/kv.elf" >procs/kv/ctl
  *	printf 'kind mesh\ncores 16\nstart\n' >procs/kv/ctl
  *	core=$(awk 'NR == 1 { print $2 }' procs/kv/cores)
- *	echo put colour green >cores/$core/chan/0; head -n 1 cores/$core/chan/1
- *	echo get colour >cores/$core/chan/0; head -n 1 cores/$core/chan/1
+ *	echo put colour green >cores/$core/chan/0; read answer <cores/$core/chan/1; echo "$answer"
+ *	echo get colour >cores/$core/chan/0; read answer <cores/$core/chan/1; echo "$answer"
  *
  * Each line is a command; a message may have several. Where there is no network
  * it reads standard input, and answers to standard output.
@@ -241,7 +241,7 @@ static int serve(void)
 	static char text[WARREN_MESSAGE + 1];
 	for (;;) {
 		uint32_t from;
-		int n = warren_recv(REQUESTS, text, WARREN_MESSAGE, &from);
+		int n = warren_recv_host(REQUESTS, text, WARREN_MESSAGE, &from);
 		if (n < 0)
 			return n;
 		text[n] = 0;

@@ -64,6 +64,8 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "spin"))
 		while (spin)
 			steps++;
+	if (!strcmp(what, "sleep"))
+		return warren_sleep(4000000000u) < 0;
 	if (!strcmp(what, "deadlock"))
 		return stuck(rank, size);
 	if (!strcmp(what, "echo"))

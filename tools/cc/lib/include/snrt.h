@@ -132,6 +132,25 @@ static inline void *snrt_l1_alloc(size_t size)
 
 static inline void *snrt_l1alloc(size_t size) { return snrt_l1_alloc(size); }
 
+/* The same at an address that align divides, a power of two; and for each compute
+ * core a piece of its own, when all cores of the cluster ask. */
+static inline void *snrt_l1_alloc_cluster_local(size_t size, size_t align)
+{
+	warren_snrt_l1 *l1 = warren_snrt_allocator();
+	uintptr_t at = align > 1 ? (l1->next + align - 1) & ~(uintptr_t)(align - 1) : l1->next;
+	if (!l1->next || at > l1->end || size > l1->end - at)
+		return NULL;
+	l1->next = (at + size + 7) & ~(uintptr_t)7;
+	return (void *)at;
+}
+
+static inline void *snrt_l1_alloc_compute_core_local(size_t size, size_t align)
+{
+	size_t step = align > 1 ? (size + align - 1) & ~(align - 1) : size;
+	char *all = (char *)snrt_l1_alloc_cluster_local(step * snrt_cluster_compute_core_num(), align);
+	return all && snrt_is_compute_core() ? all + step * snrt_cluster_core_idx() : NULL;
+}
+
 static inline void snrt_l1_update_next(void *next) { warren_snrt_allocator()->next = (uintptr_t)next; }
 
 /* The clusters' memories as the data mover sees them: those of others lie from
@@ -144,6 +163,36 @@ static inline void *snrt_remote_l1_ptr(void *ptr, uint32_t from, uint32_t to)
 	uintptr_t offset = (uintptr_t)ptr - warren_info(WARREN_SRAM);
 	(void)from;
 	return to == snrt_cluster_idx() ? ptr : (void *)(uintptr_t)(SNRT_REMOTE + to * SNRT_CLUSTER_STEP + offset);
+}
+
+static inline uint32_t snrt_cluster_base_addrl(void) { return warren_info(WARREN_SRAM); }
+static inline uint32_t snrt_cluster_base_addrh(void) { return 0; }
+
+/* A lock among the cores of a cluster: a word in L1, at first 0. */
+
+static inline void snrt_mutex_acquire(volatile uint32_t *lock)
+{
+#ifdef __riscv_atomic
+	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+		warren_wait(lock, WARREN_EQUAL, 0);
+#else
+	uint32_t rank = warren_rank();
+	while (warren_fetch_add(rank, (void *)(uintptr_t)lock, 1) != 0) {
+		warren_fetch_add(rank, (void *)(uintptr_t)lock, (uint32_t)-1);
+		warren_wait(lock, WARREN_EQUAL, 0);
+	}
+#endif
+}
+
+static inline void snrt_mutex_ttas_acquire(volatile uint32_t *lock) { snrt_mutex_acquire(lock); }
+
+static inline void snrt_mutex_release(volatile uint32_t *lock)
+{
+#ifdef __riscv_atomic
+	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+#else
+	warren_fetch_add(warren_rank(), (void *)(uintptr_t)lock, (uint32_t)-1);
+#endif
 }
 
 /* Transfers: asynchronous, and done after a wait. They are the network's, so

@@ -169,6 +169,14 @@ static inline int warren_recv(uint32_t channel, void *buf, uint32_t cap, uint32_
 	return warren_answer(warren_call(WARREN_CALL_RECV, channel, (uintptr_t)buf, cap, 0, 0, from));
 }
 
+/* Like warren_recv, for a channel whose messages come from the file chan/N: who
+ * parks here waits for people, and the machine calls that no deadlock, also
+ * before anybody opened the file. Other cores may send as well. */
+static inline int warren_recv_host(uint32_t channel, void *buf, uint32_t cap, uint32_t *from)
+{
+	return warren_answer(warren_call(WARREN_CALL_RECV, channel, (uintptr_t)buf, cap, 2, 0, from));
+}
+
 /* Like warren_recv, but -EAGAIN where that would park. */
 static inline int warren_try_recv(uint32_t channel, void *buf, uint32_t cap, uint32_t *from)
 {
@@ -264,7 +272,7 @@ static inline void *warren_alloc(uint32_t size, uint32_t align, const char *name
 	return warren_failed(at) ? NULL : (void *)(uintptr_t)at;
 }
 
-/* The cycles of this core since it started to run. */
+/* The time of this core in cycles, by the clock of the machine: take differences. */
 static inline uint64_t warren_cycles(void)
 {
 #if defined(__riscv) && __riscv_xlen == 32

@@ -12,8 +12,14 @@
 #include "tt/dataflow.h"
 
 #define ALWI inline __attribute__((always_inline))
+
+/* Kernels are written as "void kernel_main()", or as
+ * "namespace NAMESPACE { void MAIN { ... } }": both are the one that is called. */
 #define MAIN kernel_main()
-#define NAMESPACE
+#define NAMESPACE warren_tt_kernel
+namespace warren_tt_kernel {
+extern "C" void kernel_main(void);
+}
 
 /* The destination registers: tiles of singles. */
 constexpr uint32_t warren_tt_registers = 8, warren_tt_elements = 1024;

@@ -76,6 +76,12 @@ inline uint32_t get_common_arg_addr(int i) { return reinterpret_cast<uintptr_t>(
 #ifdef KERNEL_COMPILE_TIME_ARGS
 constexpr uint32_t kernel_compile_time_args[] = {KERNEL_COMPILE_TIME_ARGS};
 #define get_compile_time_arg_val(i) (kernel_compile_time_args[i])
+#else
+template <int I> struct warren_tt_compile_time {
+	static_assert(I < 0, "arguments of compile time are given as: warren cc -DKERNEL_COMPILE_TIME_ARGS=N,N...");
+	static constexpr uint32_t value = 0;
+};
+#define get_compile_time_arg_val(i) (warren_tt_compile_time<(i)>::value)
 #endif
 
 inline uint32_t get_absolute_logical_x() { return warren_tt.x; }
@@ -144,6 +150,9 @@ inline void noc_async_write(uint32_t from, uint64_t to, uint32_t size, uint8_t =
 {
 	warren_tt_check(warren_put(to >> 32, warren_tt_pointer(to), warren_tt_pointer(from), size), "noc_async_write");
 }
+
+inline void noc_async_read_one_packet(uint64_t from, uint32_t to, uint32_t size, uint8_t = 0) { noc_async_read(from, to, size); }
+inline void noc_async_write_one_packet(uint32_t from, uint64_t to, uint32_t size, uint8_t = 0) { noc_async_write(from, to, size); }
 
 /* To all tiles of the rectangle but this one. */
 inline void noc_async_write_multicast(uint32_t from, uint64_t to, uint32_t size, uint32_t, bool = false, uint8_t = 0)

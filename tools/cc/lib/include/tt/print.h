@@ -31,6 +31,13 @@ struct warren_tt_printer {
 
 #define DPRINT (warren_tt_printer())
 
+/* What one of a kernel's cores says: there is one, which says it all. */
+#define DPRINT_DATA0(x) x
+#define DPRINT_DATA1(x) x
+#define DPRINT_UNPACK(x) x
+#define DPRINT_MATH(x) x
+#define DPRINT_PACK(x) x
+
 /* warren_tt_format prints a text up to its next {}, and returns what is behind. */
 inline const char *warren_tt_format(const char *s)
 {

@@ -1,0 +1,347 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"warren/fs/sys"
+)
+
+// TestReplay gives a machine the record of another, and finds the same end.
+func TestReplay(t *testing.T) {
+	elf := build(t, "small.c")
+	m := bring(t, "mesh=2x1", Options{})
+	m.Record(true)
+	in := m.Chan(0, 0, true)
+	defer in.Close()
+	results := m.Chan(0, 1, false)
+	defer results.Close()
+	var out output
+	j := launch(t, m, elf, 1, &out, "echo")
+	for _, word := range []string{"one", "two", "three", ""} {
+		put := newCall()
+		in.Put(put, []byte(word))
+		put.wait(t)
+		if word != "" {
+			take := newCall()
+			results.Take(take)
+			take.wait(t)
+		}
+	}
+	ended(t, j)
+	record := m.Record(false)
+	other := bring(t, "mesh=2x1", Options{})
+	if err := other.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, launch(t, other, elf, 1, &out, "echo"))
+	a, _ := m.Now()
+	b, _ := other.Now()
+	if a != b || m.Retired(0) != other.Retired(0) {
+		t.Errorf("%d cycles and %d instructions, again %d and %d\n%s", a, m.Retired(0), b, other.Retired(0), record)
+	}
+	// The same again, on the machine that is older now.
+	was, retired := a, m.Retired(0)
+	hash(t, m)
+	if err := m.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, launch(t, m, elf, 1, &out, "echo"))
+	if now, _ := m.Now(); now != 2*was || m.Retired(0) != retired {
+		t.Errorf("again it took until %d after %d, and %d instructions, not %d", now, was, m.Retired(0), retired)
+	}
+	fine := bring(t, "mesh=2x1", Options{Quantum: 19})
+	if err := fine.Replay(record); sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "epochs of 1000 cycles, and here they have 19 (quantum 1000 first)") {
+		t.Error(err)
+	}
+	for _, bad := range []string{"x", "1 chan 0 0 false", "1 chan 9 0 false -", "1 other 0 0 false -", "1 chan 0 0 false !", "5 chan 0 0 false -\n4 chan 0 0 false -"} {
+		if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(bad)); sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "line ") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// TestReplayDropped: what nobody was there to take when it came is not given when
+// it is replayed.
+func TestReplayDropped(t *testing.T) {
+	elf := build(t, "small.c")
+	m := bring(t, "mesh=2x1", Options{})
+	m.Record(true)
+	put(t, m, 0, 0, "early")
+	j := launch(t, m, elf, 1, new(output), "echo")
+	at(t, m, 0, Parked)
+	put(t, m, 0, 0, "hello")
+	put(t, m, 0, 0, "")
+	ended(t, j)
+	put(t, m, 0, 0, "late")
+	cycles, _ := m.Now()
+	record := m.Record(false)
+	if s := string(record); strings.Count(s, " chan ") != 2 {
+		t.Errorf("record:\n%s", s)
+	}
+	again := bring(t, "mesh=2x1", Options{})
+	if err := again.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, launch(t, again, elf, 1, new(output), "echo"))
+	if now, _ := again.Now(); now != cycles {
+		t.Errorf("%d cycles, and in the record %d", now, cycles)
+	}
+}
+
+// TestReplayPrograms: programs that are started one after another begin when they did,
+// whether they are started early or late when it is replayed.
+func TestReplayPrograms(t *testing.T) {
+	elf := build(t, "small.c")
+	begin := func(m *Machine, id int) *Job {
+		t.Helper()
+		return launchOn(t, m, elf, []int{id}, "echo")
+	}
+	m := bring(t, "mesh=3x1", Options{})
+	m.Record(true)
+	p := begin(m, 0)
+	at(t, m, 0, Parked)
+	put(t, m, 0, 0, "one")
+	hash(t, m)
+	q := begin(m, 1)
+	hash(t, m)
+	put(t, m, 1, 0, "two")
+	hash(t, m)
+	put(t, m, 0, 0, "")
+	ended(t, p)
+	load(t, m, elf, []int{2}, "args")
+	at(t, m, 2, Exited)
+	put(t, m, 1, 0, "three")
+	hash(t, m)
+	put(t, m, 1, 0, "")
+	ended(t, q)
+	record := m.Record(false)
+	if n := strings.Count(string(record), " start "); n != 3 {
+		t.Fatalf("%d starts:\n%s", n, record)
+	}
+	want := m.Hash()
+
+	for _, late := range []bool{false, true} {
+		var told []string
+		again := bring(t, "mesh=3x1", Options{Workers: 2, Tell: func(s string) { told = append(told, s) }})
+		if err := again.Replay(record); err != nil {
+			t.Fatal(err)
+		}
+		var jobs []*Job
+		for i := range 2 {
+			if late {
+				hash(t, again)
+			}
+			jobs = append(jobs, begin(again, i))
+		}
+		if late {
+			hash(t, again)
+		} else {
+			ended(t, jobs[0])
+		}
+		load(t, again, elf, []int{2}, "args")
+		for _, j := range jobs {
+			ended(t, j)
+		}
+		at(t, again, 2, Exited)
+		if h := hash(t, again); h != want {
+			t.Errorf("late %t: it went otherwise", late)
+		}
+		if late && (len(told) != 2 || !strings.HasPrefix(told[0], "replay: time stands until ")) {
+			t.Errorf("told: %q", told)
+		}
+	}
+
+	// One that is killed while it waits for its start, and a replay that is ended.
+	again := bring(t, "mesh=3x1", Options{})
+	if err := again.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	p, q = begin(again, 0), begin(again, 1)
+	if err := q.Signal(9); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, q)
+	q = begin(again, 1)
+	if err := again.Replay(nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, j := range []*Job{p, q} {
+		put(t, again, i, 0, "")
+		ended(t, j)
+	}
+}
+
+// TestRecordRestored: a record begins anew when its machine is restored, and none is
+// while one is replayed.
+func TestRecordRestored(t *testing.T) {
+	elf := build(t, "small.c")
+	run := func(m *Machine) {
+		t.Helper()
+		j := launch(t, m, elf, 1, new(output), "echo")
+		at(t, m, 0, Parked)
+		put(t, m, 0, 0, "")
+		ended(t, j)
+	}
+	m := bring(t, "mesh=2x1", Options{})
+	run(m)
+	saved, err := m.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Record(true)
+	run(m)
+	if err := m.Restore(saved); err != nil {
+		t.Fatal(err)
+	}
+	run(m)
+	cycles, _ := m.Now()
+	record := m.Record(false)
+	again := bring(t, "mesh=2x1", Options{})
+	if err := again.Restore(saved); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Restore(saved); sys.Errno(err) != syscall.EBUSY {
+		t.Errorf("restored while a record is replayed: %v", err)
+	}
+	ended(t, launch(t, again, elf, 1, new(output), "echo"))
+	if now, _ := again.Now(); now != cycles {
+		t.Errorf("%d cycles, and in the record %d", now, cycles)
+	}
+}
+
+// stamps sends its time to the host again and again, more often than a channel has
+// room for, and then one message of each size up to where only one has.
+const stamps = `#include <warren.h>
+static char big[60000];
+int main(void)
+{
+	for (int i = 0; i < 300; i++) {
+		uint32_t now = warren_cycles();
+		warren_host(1, &now, sizeof now);
+		if (i % 40 == 0)
+			warren_sleep(3000);
+	}
+	for (uint32_t n = 1; n < sizeof big; n = 2 * n) {
+		*(uint32_t *)big = warren_cycles();
+		warren_host(1, big, n);
+	}
+	return 0;
+}
+`
+
+// TestReplayReads: when the host read what cores sent is input, as they wait for it.
+func TestReplayReads(t *testing.T) {
+	elf := buildText(t, stamps)
+	const messages = 300 + 16
+	read := func(c *Chan, all *[]string) {
+		take := newCall()
+		c.Take(take)
+		*all = append(*all, take.wait(t))
+	}
+	m := bring(t, "mesh=2x1", Options{})
+	m.Record(true)
+	results := m.Chan(0, 1, false)
+	j := launch(t, m, elf, 2, new(output))
+	var first []string
+	for len(first) < messages {
+		for range min(1+len(first)%7, messages-len(first)) { // in gulps, each when the machine has come to rest
+			read(results, &first)
+		}
+		if len(first)%5 == 0 {
+			hash(t, m)
+		}
+	}
+	other := m.Chan(1, 1, false)
+	var rest []string
+	for len(rest) < messages {
+		read(other, &rest)
+	}
+	ended(t, j)
+	cycles, _ := m.Now()
+	record := m.Record(false)
+
+	for name, reads := range map[string]bool{"read": true, "not read": false} {
+		again := bring(t, "mesh=2x1", Options{Workers: 2})
+		if err := again.Replay(record); err != nil {
+			t.Fatal(err)
+		}
+		results, other := again.Chan(0, 1, false), again.Chan(1, 1, false)
+		j := launch(t, again, elf, 2, new(output))
+		var got, more []string
+		if !reads { // more is kept than a channel holds, also in a snapshot
+			ended(t, j)
+			saved, err := again.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again = bring(t, "mesh=2x1", Options{}); again.Restore(saved) != nil {
+				t.Fatal(again.Restore(saved))
+			}
+			results, other = again.Chan(0, 1, false), again.Chan(1, 1, false)
+		}
+		for len(got) < messages {
+			read(other, &more)
+			read(results, &got)
+		}
+		ended(t, j)
+		if now, _ := again.Now(); now != cycles || again.Retired(0) != m.Retired(0) || again.Retired(1) != m.Retired(1) {
+			t.Errorf("%s: %d cycles, %d and %d instructions, and in the record %d, %d and %d", name, now, again.Retired(0), again.Retired(1), cycles, m.Retired(0), m.Retired(1))
+		}
+		if strings.Join(got, "") != strings.Join(first, "") || strings.Join(more, "") != strings.Join(rest, "") {
+			t.Errorf("%s: the cores sent something else than in the record", name)
+		}
+	}
+
+	// A record of one core's reads, given to a program that sends less; and one that
+	// ends before the reads do.
+	short := bring(t, "mesh=2x1", Options{})
+	if err := short.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, launch(t, short, build(t, "small.c"), 1, new(output), "exit", "0"))
+	half := bring(t, "mesh=2x1", Options{})
+	lines := strings.SplitAfter(string(record), "\n")
+	if err := half.Replay([]byte(strings.Join(lines[:len(lines)/3], ""))); err != nil {
+		t.Fatal(err)
+	}
+	results, other = half.Chan(0, 1, false), half.Chan(1, 1, false)
+	j = launch(t, half, elf, 2, new(output))
+	var got, more []string
+	for len(got) < messages {
+		read(results, &got)
+	}
+	for len(more) < messages {
+		read(other, &more)
+	}
+	ended(t, j)
+}
+
+// TestInputAfterReplay: what came from files during a replay is not lost.
+func TestInputAfterReplay(t *testing.T) {
+	elf := build(t, "wait.c")
+	m := bring(t, "mesh=2x1", Options{})
+	asked := make(chan struct{}, 9)
+	image := &Image{ELF: elf, Args: []string{"prog", "input"}}
+	j, err := m.Launch(Launch{Name: "in", Cores: []int{0}, Image: func(string) (*Image, error) { return image, nil }, More: func() { asked <- struct{}{} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	_, epochs := m.Now()
+	if err := m.Replay(fmt.Appendf(nil, "%d chan 1 0 false -\n", epochs+1000)); err != nil {
+		t.Fatal(err)
+	}
+	j.Feed([]byte("A"), false) // asked for before the replay
+	if err := m.Replay(nil); err != nil {
+		t.Fatal(err)
+	}
+	if e := ended(t, j); e.Code != 'A' {
+		t.Errorf("%+v", e)
+	}
+}

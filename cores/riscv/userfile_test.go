@@ -1,0 +1,119 @@
+package riscv
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"warren/fs/sys"
+)
+
+// TestWriteAs writes to what users may name: nothing but a regular file is ever
+// replaced.
+func TestWriteAs(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	holds := func(name, want string) {
+		t.Helper()
+		if b, err := os.ReadFile(at(name)); err != nil || string(b) != want {
+			t.Errorf("%s holds %q, %v: want %q", name, b, err, want)
+		}
+	}
+	is := func(name string, want os.FileMode) {
+		t.Helper()
+		if info, err := os.Lstat(at(name)); err != nil || info.Mode().Type() != want {
+			t.Errorf("%s is %v, %v: want %v", name, info, err, want)
+		}
+	}
+	ok(os.WriteFile(at("real"), []byte("old"), 0o644))
+	ok(os.Symlink("real", at("link")))
+	ok(os.Symlink("new", at("dangling")))
+	ok(os.Symlink("none/new", at("lost")))
+	ok(os.Mkdir(at("folder"), 0o755))
+	ok(syscall.Mkfifo(at("pipe"), 0o644))
+
+	ok(writeAs(nil, at("link"), []byte("one")))
+	holds("real", "one")
+	is("link", os.ModeSymlink)
+	ok(writeAs(nil, at("dangling"), []byte("two")))
+	holds("new", "two")
+	is("dangling", os.ModeSymlink)
+	ok(writeAs(nil, at("with space -n"), []byte("three")))
+	holds("with space -n", "three")
+
+	got := make(chan string)
+	go func() {
+		f, err := os.Open(at("pipe"))
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		defer f.Close()
+		b, _ := io.ReadAll(f) // what it has is compared
+		got <- string(b)
+	}()
+	ok(writeAs(nil, at("pipe"), []byte("four")))
+	if b := <-got; b != "four" {
+		t.Errorf("the pipe held %q", b)
+	}
+	is("pipe", os.ModeNamedPipe)
+
+	for name, want := range map[string]error{at("folder"): syscall.EISDIR, at("lost"): syscall.ENOENT, at("none/x"): syscall.ENOENT} {
+		if err := writeAs(nil, name, []byte("five")); !errors.Is(err, want) {
+			t.Errorf("%s: %v: want %v", name, err, want)
+		}
+	}
+	is("lost", os.ModeSymlink)
+	if syscall.Mknod(at("full"), syscall.S_IFCHR|0o666, 1<<8|7) == nil { // as root
+		if err := writeAs(nil, at("full"), []byte("six")); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EACCES) { // no devices here
+			t.Errorf("a full device: %v", err)
+		}
+		is("full", os.ModeDevice|os.ModeCharDevice)
+	}
+	list, err := os.ReadDir(dir)
+	ok(err)
+	for _, e := range list {
+		if strings.Contains(e.Name(), ".") {
+			t.Errorf("%s is left behind", e.Name())
+		}
+	}
+}
+
+// TestReadAs reads what users may name: nothing is waited for.
+func TestReadAs(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("if=a b"), []byte("words"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(at("pipe"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("pipe", at("link")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := readAs(nil, dir, "if=a b", 5); err != nil || string(b) != "words" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if b, err := readAs(nil, "/", os.DevNull, 0); err != nil || len(b) != 0 {
+		t.Errorf("nothing: %q, %v", b, err)
+	}
+	for name, want := range map[string]syscall.Errno{
+		"if=a b": syscall.EFBIG, "pipe": syscall.EINVAL, "link": syscall.EINVAL, ".": syscall.EISDIR, "none": syscall.ENOENT,
+		"if=a b/x": syscall.ENOTDIR, "/dev/zero": syscall.EFBIG, "": syscall.EINVAL, "a\x00b": syscall.EINVAL,
+	} {
+		if _, err := readAs(nil, dir, name, 4); sys.Errno(err) != want {
+			t.Errorf("%q: %v: want %v", name, err, want)
+		}
+	}
+}

@@ -1,0 +1,2 @@
+/* Where kernels look for it. */
+#include "tt/compute.h"
