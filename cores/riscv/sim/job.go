@@ -245,20 +245,22 @@ func (j *Job) Exit() Exit {
 	return j.exit
 }
 
-// Freeze stops the job's cores, or lets them go on. ESRCH if it has ended.
+// Freeze stops the job's cores, or lets them go on. What is told of them is exact
+// while they stand. ESRCH if it has ended.
 func (j *Job) Freeze(on bool) error {
 	j.m.mu.Lock()
 	defer j.m.mu.Unlock()
 	if j.ended {
 		return sys.Errorf(syscall.ESRCH, "the program has ended")
 	}
-	j.m.freeze(j, on)
-	return nil
-}
-
-func (m *Machine) freeze(j *Job, on bool) {
 	j.frozen = on
-	m.thaw(j)
+	j.m.thaw(j)
+	if on {
+		for c := range j.all() {
+			j.m.publish(c) // some epochs do not
+		}
+	}
+	return nil
 }
 
 // thaw lets a job's cores go on, if nobody holds them. m.mu is held.
