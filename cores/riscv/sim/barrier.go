@@ -14,7 +14,7 @@ func (w *worker) barrier(c *core, scope uint32) bool {
 		return w.meetTile(c)
 	case scopeProcess:
 		w.meets = append(w.meets, c.id)
-		w.heard(c)
+		w.heard()
 		return c.park(forBarrier)
 	}
 	return w.fail(c, syscall.EINVAL)

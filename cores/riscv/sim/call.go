@@ -192,7 +192,7 @@ func (w *worker) read(c *core, fd, addr, n uint32) bool {
 		return w.fail(c, syscall.EFAULT)
 	}
 	w.asks = append(w.asks, c.id)
-	w.heard(c)
+	w.heard()
 	return c.park(forInput)
 }
 
@@ -220,15 +220,16 @@ func (w *worker) write(c *core, fd, addr, n uint32) bool {
 	}
 	c.seq++
 	w.says = append(w.says, saying{at: c.now(), core: c.id, seq: c.seq, fd: uint8(fd), data: w.keep(b), host: -1})
-	w.heard(c)
+	w.heard()
 	return w.ret(c, n)
 }
 
-// heard ends the long epoch of a lone core: others are to hear of it.
-func (w *worker) heard(c *core) {
+// heard ends the long epoch of a lone core, as others are to hear of what it does:
+// where the epoch ends in which it began to do that, had there been none but short ones.
+func (w *worker) heard() {
 	if w.lone {
 		w.lone = false
-		w.end = w.m.now + roundUp(max(1, c.now()-w.m.now), w.m.quantum)
+		w.end = w.m.now + ((w.at-w.m.now)/w.m.quantum+1)*w.m.quantum
 	}
 }
 
@@ -241,7 +242,7 @@ func (w *worker) exit(c *core, code int32, all bool) bool {
 func (w *worker) over(c *core, s State) bool {
 	c.state, c.wait = s, noWait
 	w.ended = append(w.ended, c.id)
-	w.heard(c)
+	w.heard()
 	return false
 }
 
@@ -370,7 +371,7 @@ func (w *worker) sendHost(c *core, channel uint8, b []byte) bool {
 	c.seq++
 	c.box(channel).put(bytes.Clone(b))
 	w.says = append(w.says, saying{at: c.now(), core: c.id, seq: c.seq, host: int8(channel)})
-	w.heard(c)
+	w.heard()
 	return w.ret(c, 0)
 }
 
@@ -522,11 +523,11 @@ func (w *worker) sleepFor(c *core, n uint32) bool {
 		c.until = c.now() + uint64(n)
 		c.asked = true
 	}
-	if c.until >= w.end && !(w.lone && c.until < w.m.now+w.m.quantum) {
+	if c.until >= w.end {
 		if !c.listed {
 			c.listed = true
 			w.sleeps = append(w.sleeps, c.id)
-			w.heard(c)
+			w.heard()
 		}
 		return c.park(forTime)
 	}

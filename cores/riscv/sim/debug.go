@@ -107,7 +107,7 @@ func (w *worker) halt(c *core, s Stop) {
 	d.last, d.steps, d.ranging = s, 0, false
 	c.resume, c.state = c.state, Halted
 	w.ended = append(w.ended, c.id)
-	w.heard(c)
+	w.heard()
 }
 
 // hold halts a core that runs, between epochs. m.mu is held.

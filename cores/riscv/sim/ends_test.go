@@ -72,3 +72,22 @@ func TestLoneCoreWaits(t *testing.T) {
 		}
 	}
 }
+
+// TestLoneCoreEnds: the long epochs of a core that runs alone end where short ones do in
+// which it begins what ends it.
+func TestLoneCoreEnds(t *testing.T) {
+	elf := build(t, "small.c")
+	for _, quantum := range []uint64{minQuantum, 2, 7, 1000} {
+		for _, what := range []string{"load", "text", "illegal", "exit"} {
+			m := bring(t, "mesh=2x2", Options{Quantum: quantum})
+			ended(t, launch(t, m, elf, 1, new(output), what, "0"))
+			began := m.cores[0].now()
+			if what == "exit" {
+				began-- // its call has retired
+			}
+			if now, _ := m.Now(); now != (began/quantum+1)*quantum {
+				t.Errorf("%s, quantum %d: what ended it began at %d, the epoch ended at %d", what, quantum, began, now)
+			}
+		}
+	}
+}

@@ -14,6 +14,7 @@ type worker struct {
 	num    int
 	end    uint64 // of the epoch; a lone core may move it
 	lone   bool
+	at     uint64     // when the instruction began at which the core stopped that runs
 	out    [][]op     // per part
 	wakes  []int32    // tiles that were made dirty by the worker in the delivery phase
 	acks   []*account // whose messages were accepted when others were taken out
@@ -258,6 +259,10 @@ func (w *worker) runCore(c *core) {
 		}
 		before := c.hart.Instret
 		why := w.execute(c, int64(w.end-now))
+		w.at = c.now()
+		if why == rv.Call {
+			w.at-- // it has retired
+		}
 		if c.prog.tohost != 0 && why != rv.Fault && (why != rv.Budget || c.now() >= w.end) && w.lookAtHost(c) {
 			return
 		}
@@ -277,7 +282,9 @@ func (w *worker) runCore(c *core) {
 		}
 		w.stepped(c, before)
 	}
-	w.heard(c) // others may be what it waits for
+	if c.state != Running {
+		w.heard() // others may be what it waits for
+	}
 }
 
 // settle is the last phase, alone: what concerns more than one tile.

@@ -134,11 +134,11 @@ func inRange(addr, n, base, size uint32) bool {
 	return off+uint64(n) <= uint64(size)
 }
 
-// tileBusy reports whether a job that has not ended has a core in the tile.
+// tileBusy reports whether a job that has begun and not ended has a core in the tile.
 func (m *Machine) tileBusy(t int32) bool {
 	list := m.tileCores(t)
 	for i := range list {
-		if j := list[i].job; j != nil && !j.ended {
+		if j := list[i].job; j != nil && !j.ended && !j.held {
 			return true
 		}
 	}

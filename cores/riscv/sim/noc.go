@@ -62,7 +62,7 @@ func (w *worker) send(c *core, o op, bytes int) {
 	start := max(c.now(), c.sent)
 	o.at = start + m.spec.Latency(m.spec.Hops(int(c.tile), int(o.tile)), bytes)
 	c.sent = start + m.spec.Latency(0, bytes) - m.spec.Latency(0, 0)
-	w.heard(c)
+	w.heard()
 	if lost {
 		o.to.hold(o)
 		return

@@ -223,14 +223,47 @@ func (m *Machine) logStart(j *Job) {
 	m.log.input(m.epochs, "start", int(j.cores[0]), 0, []byte(j.name), false)
 }
 
-// letBegin lets a program begin that waited for that. m.mu is held.
+// letBegin lets a program begin that waited for that, on cores and tiles as they would
+// be had it been started now. m.mu is held.
 func (m *Machine) letBegin(j *Job) {
 	j.held = false
 	m.logStart(j)
+	if j.image != nil {
+		if err := m.beginAnew(j); err != nil {
+			m.endJob(j, Exit{Signal: int(syscall.SIGKILL), Reason: err.Error()})
+		}
+	}
 	for c := range j.all() {
 		c.began = m.now
 	}
 	m.thaw(j)
+}
+
+// beginAnew starts a job from the beginning on the cores that it has. m.mu is held.
+func (m *Machine) beginAnew(j *Job) error {
+	var ranks, ids []int32
+	var begun []start
+	runs := m.runs(j.image, m.preparedLocked)
+	for c := range j.all() {
+		run, err := runs.on(int(c.id))
+		if err != nil {
+			return err
+		}
+		ranks, ids, begun = append(ranks, c.rank), append(ids, c.id), append(begun, start{c, run.image})
+	}
+	m.vacate(ids)
+	for _, s := range begun {
+		run, err := runs.on(int(s.c.id))
+		if err != nil {
+			return err
+		}
+		m.install(s.c, run.p)
+	}
+	m.fill(begun)
+	for i, s := range begun {
+		m.enter(s.c, j, ranks[i])
+	}
+	return nil
 }
 
 // replay gives the inputs whose epoch has come, and reports whether time is to stand

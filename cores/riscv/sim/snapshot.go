@@ -330,11 +330,15 @@ func (m *Machine) saveCore(c *core, program, job int) savedCore {
 	}
 	for n := range c.boxes {
 		b := &c.boxes[n]
-		if len(b.in)+len(b.out) == 0 {
+		in := b.in
+		if !c.heard() {
+			in = nil
+		}
+		if len(in)+len(b.out) == 0 {
 			continue
 		}
 		saved := savedBox{Channel: n, Out: slices.Clone(b.out), Unread: max(0, len(b.out)-len(b.taken))}
-		for _, msg := range b.in {
+		for _, msg := range in {
 			src := int32(-1)
 			if msg.from != nil && !msg.from.gone {
 				src = msg.from.core

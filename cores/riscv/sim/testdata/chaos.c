@@ -19,8 +19,7 @@ static uint32_t pick(uint32_t n)
 static void csr_barrier(void)
 {
 #if defined(__riscv)
-	uint32_t x;
-	__asm__ volatile("csrr %0, 0x7c2" : "=r"(x) : : "memory");
+	__asm__ volatile(".option push\n\t.option arch, +zicsr\n\tcsrr x0, 0x7c2\n\t.option pop" : : : "memory");
 #endif
 }
 
