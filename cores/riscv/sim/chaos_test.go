@@ -14,7 +14,7 @@ import (
 func chaosRuns(t *testing.T) int {
 	text := os.Getenv("WARREN_CHAOS")
 	if text == "" {
-		return 12
+		return 8
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
