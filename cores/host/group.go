@@ -96,15 +96,13 @@ func (gs *groups) owns(pid int) bool {
 		b, err := os.ReadFile(filepath.Join(proc, "cgroup"))
 		return err == nil && strings.Contains(string(b), "/"+filepath.Base(base)+"/")
 	}
-	return marker != "" && marked(proc, marker)
+	return marker != "" && marked(proc, func(entry string) bool { return strings.HasPrefix(entry, marker) })
 }
 
-// marked reports whether a process has an entry in its environment that begins so.
-func marked(proc, prefix string) bool {
+// marked reports whether a process has an entry in its environment that is so.
+func marked(proc string, is func(entry string) bool) bool {
 	b, err := os.ReadFile(filepath.Join(proc, "environ"))
-	return err == nil && slices.ContainsFunc(strings.Split(string(b), "\x00"), func(kv string) bool {
-		return strings.HasPrefix(kv, prefix)
-	})
+	return err == nil && slices.ContainsFunc(strings.Split(string(b), "\x00"), is)
 }
 
 // gone counts a removed cgroup; the last one takes the driver's with it, if that is closed.

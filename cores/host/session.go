@@ -31,8 +31,9 @@ func (g *session) pids(pid int) []int {
 		}
 	}
 	mine := map[int]bool{}
+	is := func(entry string) bool { return entry == g.mark }
 	for _, st := range all {
-		if st.pid == pid || st.session == pid || st.pgrp == pid || marked(filepath.Join("/proc", strconv.Itoa(st.pid)), g.mark) {
+		if st.pid == pid || st.session == pid || st.pgrp == pid || marked(filepath.Join("/proc", strconv.Itoa(st.pid)), is) {
 			mine[st.pid] = true
 		}
 	}

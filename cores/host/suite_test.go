@@ -172,11 +172,42 @@ func TestSlots(t *testing.T) {
 	coretest.Run(t, func(t *testing.T) cores.Driver { return open(t, Options{Slots: 5}) }, p)
 }
 
+// openWithout opens a driver that has no cgroups.
+func openWithout(t *testing.T) *Driver {
+	t.Helper()
+	d := open(t, Options{Slots: 3})
+	d.groups.opened, d.groups.marker = true, "WARREN_JOB=test"+strconv.Itoa(os.Getpid())+"."
+	return d
+}
+
 func TestWithoutCgroups(t *testing.T) {
 	warm(t)
-	coretest.Run(t, func(t *testing.T) cores.Driver {
-		d := open(t, Options{Slots: 3})
-		d.groups.opened, d.groups.marker = true, "WARREN_JOB=test"+strconv.Itoa(os.Getpid())+"."
-		return d
-	}, programs())
+	coretest.Run(t, func(t *testing.T) cores.Driver { return openWithout(t) }, programs())
+}
+
+// TestSessionsApart: job 1 without a cgroup is not jobs 10 to 19 as well.
+func TestSessionsApart(t *testing.T) {
+	d := openWithout(t)
+	jobs := make([]*job, 20)
+	for i := range jobs {
+		j, err := d.Launch(cores.Program{Name: "apart", Args: programs().Run, Dir: "/"}, []cores.Slot{{Core: 0}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs[i] = j.(*job)
+	}
+	for i, j := range jobs {
+		if pids := j.group.pids(j.pid); !slices.Equal(pids, []int{j.pid}) {
+			t.Errorf("job %d, process %d, has the processes %d", i+1, j.pid, pids)
+		}
+	}
+	for _, j := range jobs {
+		if err := j.Kill(); err != nil {
+			t.Error(err)
+		}
+		<-j.Done()
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
 }
