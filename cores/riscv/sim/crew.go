@@ -32,7 +32,7 @@ const lookouts = 20_000
 // looksFor is how often so many workers look out: not at all, nearly, if they
 // have not a processor each.
 func looksFor(workers int) int {
-	if workers <= runtime.GOMAXPROCS(0) {
+	if workers <= min(runtime.GOMAXPROCS(0), runtime.NumCPU()) {
 		return lookouts
 	}
 	return 1
