@@ -96,9 +96,9 @@ const (
 // runnable reports whether the core has something to run now.
 func (c *core) runnable() bool { return c.state == Running && (c.job == nil || !c.job.stands()) }
 
-// heard reports whether a message to the core may be taken by it, or stand in the
+// hears reports whether a message to the core may be taken by it, or stand in the
 // way of others.
-func (c *core) heard() bool { return c.state == Ready || c.job != nil && !c.job.ended }
+func (c *core) hears() bool { return c.state == Ready || c.job != nil && !c.job.ended }
 
 // now is the core's own time.
 func (c *core) now() uint64 { return c.hart.Now() }

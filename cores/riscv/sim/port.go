@@ -259,7 +259,7 @@ func (ch *Chan) Put(call sys.Call, data []byte) {
 
 // putHost puts a message of the host into a core's box. m.mu is held.
 func (m *Machine) putHost(c *core, num uint8, data []byte) {
-	if c.heard() { // else it is dropped when a program comes
+	if c.hears() { // else it is dropped when a program comes
 		m.log.input(m.epochs, "chan", int(c.id), int(num), data, false)
 	}
 	m.putInput(c, num, data)

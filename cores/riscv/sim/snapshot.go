@@ -331,7 +331,7 @@ func (m *Machine) saveCore(c *core, program, job int) savedCore {
 	for n := range c.boxes {
 		b := &c.boxes[n]
 		in := b.in
-		if !c.heard() {
+		if !c.hears() {
 			in = nil
 		}
 		if len(in)+len(b.out) == 0 {
