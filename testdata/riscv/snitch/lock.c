@@ -9,7 +9,7 @@
  *	cat procs/lock/wait procs/lock/stdout
  */
 #include <snrt.h>
-#include <stdio.h>
+#include "printf.h"
 
 struct shared {
 	volatile uint32_t lock, count;
