@@ -9,13 +9,21 @@ import (
 // may be shorter than it takes to wake a goroutine on another processor, so they
 // look out for the next piece of work for a while before they sleep.
 type crew struct {
-	turn  atomic.Uint32 // grows with each piece of work
-	left  atomic.Int32  // helpers that have not finished it
-	next  atomic.Int64  // of its parts
-	parts int
-	do    func(w *worker, part int) // nil: the end
-	rest  []*helper
-	looks int // how often it is looked for what comes, before sleeping
+	turn   atomic.Uint32             // grows with each piece of work
+	left   atomic.Int32              // helpers that have not finished it
+	shares []share                   // of its parts, by worker
+	do     func(w *worker, part int) // nil: the end
+	rest   []*helper
+	looks  int // how often it is looked for what comes, before sleeping
+}
+
+// A share is parts that lie next to each other. Each worker does those of its own
+// share, and then helps others with theirs: so it does mostly what it did in the
+// last piece of work, whose memory its processor has at hand.
+type share struct {
+	next atomic.Int64
+	end  int64
+	_    [48]byte // no other's in its line of the cache
 }
 
 // A helper is a worker's goroutine.
@@ -39,7 +47,7 @@ func looksFor(workers int) int {
 }
 
 func newCrew(workers []*worker, looks int) *crew {
-	k := &crew{looks: looks}
+	k := &crew{looks: looks, shares: make([]share, len(workers))}
 	for _, w := range workers[1:] {
 		h := &helper{w: w, wake: make(chan struct{}, 1)}
 		k.rest = append(k.rest, h)
@@ -51,7 +59,7 @@ func newCrew(workers []*worker, looks int) *crew {
 // spread does n parts of a piece of work, each by one of the workers.
 func (k *crew) spread(first *worker, n int, do func(*worker, int)) {
 	k.begin(n, do)
-	k.share(first)
+	k.work(first)
 	for i := 0; k.left.Load() > 0; i++ {
 		if i%k.looks == k.looks-1 {
 			runtime.Gosched()
@@ -61,8 +69,11 @@ func (k *crew) spread(first *worker, n int, do func(*worker, int)) {
 
 // begin gives the helpers a piece of work.
 func (k *crew) begin(n int, do func(*worker, int)) {
-	k.parts, k.do = n, do
-	k.next.Store(0)
+	k.do = do
+	for i := range k.shares {
+		k.shares[i].next.Store(int64(n * i / len(k.shares)))
+		k.shares[i].end = int64(n * (i + 1) / len(k.shares))
+	}
 	k.left.Store(int32(len(k.rest)))
 	k.turn.Add(1)
 	for _, h := range k.rest {
@@ -75,14 +86,17 @@ func (k *crew) begin(n int, do func(*worker, int)) {
 // end lets the helpers go.
 func (k *crew) end() { k.begin(0, nil) }
 
-// share does parts until there are none left.
-func (k *crew) share(w *worker) {
-	for {
-		i := int(k.next.Add(1)) - 1
-		if i >= k.parts {
-			return
+// work does parts until there are none left.
+func (k *crew) work(w *worker) {
+	for i := range k.shares {
+		s := &k.shares[(w.num+i)%len(k.shares)]
+		for {
+			part := s.next.Add(1) - 1
+			if part >= s.end {
+				break
+			}
+			k.do(w, int(part))
 		}
-		k.do(w, i)
 	}
 }
 
@@ -93,7 +107,7 @@ func (k *crew) help(h *helper) {
 		if k.do == nil {
 			return
 		}
-		k.share(h.w)
+		k.work(h.w)
 		k.left.Add(-1)
 	}
 }

@@ -16,6 +16,7 @@ type worker struct {
 	lone   bool
 	at     uint64     // when the instruction began at which the core stopped that runs
 	out    [][]op     // per part
+	stays  []int32    // tiles of those that it ran which are to be looked at again
 	wakes  []int32    // tiles that were made dirty by the worker in the delivery phase
 	acks   []*account // whose messages were accepted when others were taken out
 	says   []saying
@@ -131,7 +132,7 @@ func (m *Machine) step() bool {
 	m.now = end
 	m.passedCycles.Store(end)
 	m.epochs += (end - start) / m.quantum
-	m.settle(list)
+	m.settle()
 	m.look()
 	return true
 }
@@ -229,6 +230,11 @@ func (w *worker) runTile(t *tile) {
 			}
 		}
 	}
+	if w.m.tileRuns(t.id) {
+		w.stays = append(w.stays, t.id)
+	} else {
+		t.queued = false
+	}
 }
 
 // retry tries the call again that a core is parked in: at is when its tile
@@ -259,9 +265,10 @@ func (w *worker) runCore(c *core) {
 		}
 		before := c.hart.Instret
 		why := w.execute(c, int64(w.end-now))
-		w.at = c.now()
-		if why == rv.Call {
-			w.at-- // it has retired
+		if w.lone {
+			if w.at = c.now(); why == rv.Call {
+				w.at-- // it has retired
+			}
 		}
 		if c.prog.tohost != 0 && why != rv.Fault && (why != rv.Budget || c.now() >= w.end) && w.lookAtHost(c) {
 			return
@@ -287,15 +294,13 @@ func (w *worker) runCore(c *core) {
 	}
 }
 
-// settle is the last phase, alone: what concerns more than one tile.
-func (m *Machine) settle(list []int32) {
+// settle is the last phase, alone: what concerns more than one tile. It looks at no
+// tile that only goes on: that would take its memory from the processor which runs it.
+func (m *Machine) settle() {
 	m.active = m.active[:0]
-	for _, t := range list {
-		tl := &m.tiles[t]
-		tl.queued = false
-		if m.tileRuns(t) {
-			m.queue(t)
-		}
+	for _, w := range m.workers {
+		m.active = append(m.active, w.stays...)
+		w.stays = w.stays[:0]
 	}
 	for _, w := range m.workers {
 		for _, t := range w.wakes {
