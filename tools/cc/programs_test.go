@@ -215,7 +215,7 @@ void kernel_main()
 		status          int
 	}{
 		{"-5 0x10 banks=3x2 -- 077", "-5 16 63\nfixed 8, 6 banks\n8000200300001234\n", "a circular buffer that no word cbN=PxC makes: ", 134},
-		{"1", "1 ", "a runtime argument that is not there: ", 134},
+		{"1", "1 ", "runtime argument 1: there are 1\n", 134},
 		{"one", "", "one: want N, --, cbN=PxC, semN=V or banks=WxH\n", 2},
 		{"1z", "", "1z: want N", 2},
 		{"cb0=2048", "", "cb0=2048: want N", 2},

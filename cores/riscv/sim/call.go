@@ -67,7 +67,7 @@ func (w *worker) call(c *core) bool {
 	case sysClock:
 		return w.clock(c, a[1])
 	case callInfo:
-		return w.ret(c, w.info(c, a[0]))
+		return w.ret(c, w.info(c, a[0], a[1]))
 	case callSend:
 		return w.sendMessage(c, a[0], a[1], a[2], a[3])
 	case callHost:
@@ -136,9 +136,11 @@ const (
 	infoPrivateSize
 	infoTile
 	infoTiles
+	infoTileAt   // of the tile whose number is the second argument
+	infoTileSRAM // of that tile
 )
 
-func (w *worker) info(c *core, what uint32) uint32 {
+func (w *worker) info(c *core, what, which uint32) uint32 {
 	s := w.m.spec
 	t, index := w.m.place(c)
 	tl := &s.Tiles[t]
@@ -178,6 +180,15 @@ func (w *worker) info(c *core, what uint32) uint32 {
 		return uint32(t)
 	case infoTiles:
 		return uint32(len(s.Tiles))
+	case infoTileAt, infoTileSRAM:
+		if int64(which) >= int64(len(s.Tiles)) {
+			return errorValue(syscall.ENXIO)
+		}
+		of := &s.Tiles[which]
+		if what == infoTileSRAM {
+			return s.Kinds[of.Kind].SRAMBase
+		}
+		return tileBit | uint32(of.Y)<<12 | uint32(of.X)
 	}
 	return uint32(0xffff_ffff)
 }

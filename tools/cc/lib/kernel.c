@@ -133,6 +133,24 @@ void warren_tt_fail(const char *what, int number)
 	abort();
 }
 
+void warren_tt_not_moved(const char *what, uint64_t there, uint32_t here, uint32_t size, int number)
+{
+	uint32_t who = (uint32_t)(there >> 32);
+	char where[40];
+	if (strstr(what, "multicast"))
+		snprintf(where, sizeof where, "(%u,%u) to (%u,%u)", (unsigned)(who >> 24), (unsigned)(who >> 16 & 255), (unsigned)(who >> 8 & 255), (unsigned)(who & 255));
+	else
+		snprintf(where, sizeof where, "(%u,%u)", (unsigned)(who & 0xfff), (unsigned)(who >> 12 & 0xfff));
+	fprintf(stderr, "%s: %u bytes at 0x%x of tile %s, and at 0x%x here: %s\n", what, (unsigned)size, (unsigned)there, where, (unsigned)here, strerror(number));
+	abort();
+}
+
+void warren_tt_no_argument(int common, uint32_t n, int i)
+{
+	fprintf(stderr, "%sruntime argument %d: there are %u\n", common ? "common " : "", i, (unsigned)n);
+	abort();
+}
+
 __attribute__((weak)) int main(int argc, char **argv)
 {
 	int bad = warren_tt_start(argc, argv);

@@ -11,6 +11,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "warren.h"
@@ -203,14 +205,23 @@ typedef uint32_t snrt_dma_txid_t;
 /* What a pointer means to the network: whose memory, and where there. */
 static inline uint32_t warren_snrt_whose(const void *ptr, void **there)
 {
-	uintptr_t at = (uintptr_t)ptr, cluster, width;
+	uintptr_t at = (uintptr_t)ptr;
+	uint32_t cluster;
 	*there = (void *)at;
 	if (at - SNRT_REMOTE >= snrt_cluster_num() * SNRT_CLUSTER_STEP)
 		return warren_rank();
-	cluster = (at - SNRT_REMOTE) / SNRT_CLUSTER_STEP;
-	width = warren_info(WARREN_WIDTH);
-	*there = (void *)(warren_info(WARREN_SRAM) + (at - SNRT_REMOTE) % SNRT_CLUSTER_STEP);
-	return warren_at((uint32_t)(cluster % width), (uint32_t)(cluster / width));
+	cluster = (uint32_t)((at - SNRT_REMOTE) / SNRT_CLUSTER_STEP);
+	*there = (void *)(uintptr_t)(warren_call(WARREN_CALL_INFO, WARREN_TILE_SRAM, cluster, 0, 0, 0, NULL) +
+		(at - SNRT_REMOTE) % SNRT_CLUSTER_STEP);
+	return warren_tile(cluster);
+}
+
+/* Ends the program, and says why. */
+__attribute__((noinline, noreturn, unused)) static void warren_snrt_fail(const void *dst, const void *src, size_t size, int number)
+{
+	fprintf(stderr, "snrt_dma_start: %lu bytes from %p to %p: %s\n", (unsigned long)size, src, dst,
+		number == EXDEV ? "of another cluster, both" : strerror(number));
+	abort();
 }
 
 static inline snrt_dma_txid_t snrt_dma_start_1d(void *dst, const void *src, size_t size)
@@ -219,11 +230,11 @@ static inline snrt_dma_txid_t snrt_dma_start_1d(void *dst, const void *src, size
 	uint32_t rank = warren_rank(), whose = warren_snrt_whose(dst, &to), source = warren_snrt_whose(src, &from);
 	int r = source == rank ? warren_put(whose, to, from, (uint32_t)size)
 		: whose == rank	? warren_get(source, to, from, (uint32_t)size)
-				: -EINVAL;
+				: -EXDEV;
 	if (r == -ENOSYS)
 		memcpy(dst, src, size);
 	else if (r < 0)
-		__builtin_trap();
+		warren_snrt_fail(dst, src, size, -r);
 	return 0;
 }
 

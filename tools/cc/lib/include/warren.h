@@ -65,7 +65,9 @@ enum {
 	WARREN_PRIVATE,      /* where the private memory begins */
 	WARREN_PRIVATE_SIZE, /* its bytes */
 	WARREN_TILE,         /* this tile's number */
-	WARREN_TILES         /* how many tiles the machine has */
+	WARREN_TILES,        /* how many tiles the machine has */
+	WARREN_TILE_AT,      /* the tile of a number as a destination, see warren_tile */
+	WARREN_TILE_SRAM     /* where the SRAM of the tile of a number begins */
 };
 
 /* How warren_wait compares: the word with the value. */
@@ -151,6 +153,14 @@ static inline uint32_t warren_role(void) { return warren_info(WARREN_ROLE); }
 /* The destination that is a tile, for warren_put, warren_get and warren_add:
  * its SRAM only. */
 static inline uint32_t warren_at(uint32_t x, uint32_t y) { return 0x80000000u | y << 12 | x; }
+
+/* The same for the tile of a number, from 0 to WARREN_TILES - 1: they are numbered
+ * as the machine's description has them, which need not be row by row. No
+ * destination (-ESRCH) if there is none. */
+static inline uint32_t warren_tile(uint32_t number)
+{
+	return warren_call(WARREN_CALL_INFO, WARREN_TILE_AT, number, 0, 0, 0, NULL);
+}
 
 /* Sends a message of up to WARREN_MESSAGE bytes to a channel (0 to 15) of a
  * rank. Returns when buf may be used again. Messages of one sender to one

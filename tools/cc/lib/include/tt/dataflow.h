@@ -46,7 +46,7 @@ enum class DataFormat : uint8_t { Float32 = 0, Float16_b = 5, Invalid = 255 };
 inline uint32_t warren_tt_argument(const uint32_t *args, uint32_t n, int i)
 {
 	if (i < 0 || static_cast<uint32_t>(i) >= n)
-		warren_tt_fail("a runtime argument that is not there", EINVAL);
+		warren_tt_no_argument(args == warren_tt.common, n, i);
 	return args[i];
 }
 
@@ -143,12 +143,12 @@ inline void *warren_tt_pointer(uint64_t addr) { return reinterpret_cast<void *>(
 
 inline void noc_async_read(uint64_t from, uint32_t to, uint32_t size, uint8_t = 0)
 {
-	warren_tt_check(warren_get(from >> 32, warren_tt_pointer(to), warren_tt_pointer(from), size), "noc_async_read");
+	warren_tt_moved(warren_get(from >> 32, warren_tt_pointer(to), warren_tt_pointer(from), size), "noc_async_read", from, to, size);
 }
 
 inline void noc_async_write(uint32_t from, uint64_t to, uint32_t size, uint8_t = 0)
 {
-	warren_tt_check(warren_put(to >> 32, warren_tt_pointer(to), warren_tt_pointer(from), size), "noc_async_write");
+	warren_tt_moved(warren_put(to >> 32, warren_tt_pointer(to), warren_tt_pointer(from), size), "noc_async_write", to, from, size);
 }
 
 inline void noc_async_read_one_packet(uint64_t from, uint32_t to, uint32_t size, uint8_t = 0) { noc_async_read(from, to, size); }
@@ -158,8 +158,8 @@ inline void noc_async_write_one_packet(uint32_t from, uint64_t to, uint32_t size
 inline void noc_async_write_multicast(uint32_t from, uint64_t to, uint32_t size, uint32_t, bool = false, uint8_t = 0)
 {
 	uint32_t r = to >> 32;
-	warren_tt_check(warren_mcast(r >> 24, r >> 16 & 255, r >> 8 & 255, r & 255, warren_tt_pointer(to),
-		warren_tt_pointer(from), size), "noc_async_write_multicast");
+	warren_tt_moved(warren_mcast(r >> 24, r >> 16 & 255, r >> 8 & 255, r & 255, warren_tt_pointer(to),
+		warren_tt_pointer(from), size), "noc_async_write_multicast", to, from, size);
 }
 
 /* To this tile as well. */
@@ -171,7 +171,7 @@ inline void noc_async_write_multicast_loopback_src(uint32_t from, uint64_t to, u
 
 inline void noc_inline_dw_write(uint64_t to, uint32_t value, uint8_t = 0xf, uint8_t = 0)
 {
-	warren_tt_check(warren_put(to >> 32, warren_tt_pointer(to), &value, sizeof value), "noc_inline_dw_write");
+	warren_tt_moved(warren_put(to >> 32, warren_tt_pointer(to), &value, sizeof value), "noc_inline_dw_write", to, 0, sizeof value);
 }
 
 inline void noc_async_read_barrier(uint8_t = 0) { warren_fence(); }
@@ -191,7 +191,7 @@ template <typename T = void> inline uint32_t get_semaphore(uint32_t id)
 
 inline void noc_semaphore_inc(uint64_t to, uint32_t by, uint8_t = 0)
 {
-	warren_tt_check(warren_add(to >> 32, warren_tt_pointer(to), by), "noc_semaphore_inc");
+	warren_tt_moved(warren_add(to >> 32, warren_tt_pointer(to), by), "noc_semaphore_inc", to, 0, sizeof by);
 }
 
 inline void noc_semaphore_set(volatile uint32_t *sem, uint32_t value)

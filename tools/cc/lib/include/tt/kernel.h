@@ -52,6 +52,18 @@ static inline void warren_tt_check(int answer, const char *what)
 		warren_tt_fail(what, -answer);
 }
 
+/* The same for a transfer: of so many bytes, there and here. */
+__attribute__((noreturn)) void warren_tt_not_moved(const char *what, uint64_t there, uint32_t here, uint32_t size, int number);
+
+static inline void warren_tt_moved(int answer, const char *what, uint64_t there, uint32_t here, uint32_t size)
+{
+	if (answer < 0)
+		warren_tt_not_moved(what, there, here, size, -answer);
+}
+
+/* For a runtime argument that there is not, of n. */
+__attribute__((noreturn)) void warren_tt_no_argument(int common, uint32_t n, int i);
+
 /* A circular buffer that the command line has made. */
 static inline warren_cb *warren_tt_buffer(uint32_t id)
 {
