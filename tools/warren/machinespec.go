@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,25 +33,30 @@ type partSpec struct {
 const maxSlots = 1 << 17
 
 // machineForms is what a machine can be called.
-const machineForms = "want host, host,cores=N, blackhole, wormhole, occamy, mesh=WxH, a file such as ./my.machine, or several with + between them"
+const machineForms = "want host, host,cores=N, blackhole, wormhole, occamy, mesh=WxH, a file such as ./my.machine, or host and one of these, as host+mesh=4x4"
 
 // parseSpec reads the parts of a machine, with + between them; each may have
 // options after commas.
 func parseSpec(text string) (machineSpec, error) {
 	var m machineSpec
-	hosts := 0
+	var hosts, sims []string
 	for part := range strings.SplitSeq(text, "+") {
 		p, err := parsePart(part)
 		if err != nil {
 			return nil, fmt.Errorf("machine %q: %w", text, err)
 		}
 		if p.sim == nil {
-			hosts++
+			hosts = append(hosts, part)
+		} else {
+			sims = append(sims, part)
 		}
 		m = append(m, p)
 	}
-	if hosts > 1 || hosts == 1 && m[0].sim != nil {
-		return nil, fmt.Errorf("machine %q: host comes once, and first", text)
+	switch {
+	case len(hosts) > 1 || len(hosts) == 1 && m[0].sim != nil:
+		return nil, fmt.Errorf("machine %q: host comes once, and first (want host+%s)", text, cmp.Or(strings.Join(sims, "+"), "mesh=4x4"))
+	case len(sims) > 1:
+		return nil, fmt.Errorf("machine %q: one part can be simulated, not both %s and %s", text, sims[0], sims[1])
 	}
 	return m, nil
 }

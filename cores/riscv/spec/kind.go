@@ -25,7 +25,7 @@ func (p *parser) kind(w []string) error {
 		return p.errorf("too many kinds (at most %d)", maxKinds)
 	}
 	p.m.Kinds = append(p.m.Kinds, Kind{Name: w[0]})
-	p.began = append(p.began, p.line)
+	p.began = append(p.began, kindLines{at: p.line, sram: p.line})
 	return nil
 }
 
@@ -92,6 +92,7 @@ func (p *parser) sram(w []string) error {
 	}
 	k := p.open()
 	k.SRAMBase, k.SRAMSize = base, n
+	p.began[len(p.began)-1].sram = p.line
 	return nil
 }
 
@@ -140,6 +141,7 @@ func (p *parser) barrier(w []string) error {
 // finish checks what only the end can tell, and numbers the cores.
 func (p *parser) finish() error {
 	m := p.m
+	p.line = max(p.line, 1)
 	switch {
 	case m.Name == "":
 		return p.errorf("a line is missing: machine NAME")
@@ -187,8 +189,8 @@ func (p *parser) extra(w []string) error {
 	return nil
 }
 
-func (p *parser) finishKind(k *Kind, tiles, line int) error {
-	p.line = line
+func (p *parser) finishKind(k *Kind, tiles int, lines kindLines) error {
+	p.line = lines.at
 	switch {
 	case tiles == 0:
 		return p.errorf("kind %s has no tiles (want tiles %s x=LIST,y=LIST)", k.Name, k.Name)
@@ -199,6 +201,7 @@ func (p *parser) finishKind(k *Kind, tiles, line int) error {
 	case len(k.Cores) == 0 && k.Barrier != NoBarrier:
 		return p.errorf("kind %s has a barrier, and no cores to meet (want core ROLE ISA)", k.Name)
 	case uint64(k.SRAMBase)+uint64(k.SRAMSize) > PrivateBase && uint64(k.SRAMBase) < PrivateBase+uint64(k.PrivateSize) && k.SRAMSize > 0:
+		p.line = lines.sram
 		return p.errorf("kind %s: sram overlaps private memory, which begins at %#x", k.Name, uint32(PrivateBase))
 	}
 	return nil

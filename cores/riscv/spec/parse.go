@@ -130,9 +130,12 @@ type parser struct {
 	file  string
 	line  int
 	m     *Machine
-	began []int           // the line of each kind
+	began []kindLines     // of each kind
 	seen  map[string]bool // keys of the machine; those of a kind with its name before them
 }
+
+// kindLines are where a kind begins, and where its SRAM is.
+type kindLines struct{ at, sram int }
 
 // errorf refuses the line.
 func (p *parser) errorf(format string, args ...any) error {

@@ -84,7 +84,7 @@ func TestParseRefuses(t *testing.T) {
 		{"sram 0x1000 64K", "sram 0 5G", `bad size "5G"`},
 		{"sram 0x1000 64K", "sram 0 1_000", `bad size "1_000"`},
 		{"sram 0x1000 64K", "sram 0xfffff000 64K", "x:7: sram ends beyond 4G"},
-		{"sram 0x1000 64K", "sram 0x7ffff000 8K", "x:4: kind fast: sram overlaps private memory, which begins at 0x80000000"},
+		{"sram 0x1000 64K", "sram 0x7ffff000 8K", "x:7: kind fast: sram overlaps private memory, which begins at 0x80000000"},
 		{"private 256K", "private 0", "x:8: private 0 is not of whole pages"},
 		{"private 256K", "private 1G", `x:8: bad size "1G" of private memory`},
 		{"private 256K", "", "x:4: kind fast has no private memory for its cores (want private SIZE)"},
