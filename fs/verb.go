@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode/utf8"
@@ -17,6 +18,8 @@ type Verb[T Object] struct {
 	// of these, "[X]" may be left out, "X..." repeats; " | " separates forms.
 	Args string
 	Doc  string
+	// Also are other names, which are understood and not told.
+	Also []string
 	// Parse checks the words for syntax only and returns the action.
 	Parse func(words []string) (func(c *Call, t T) error, error)
 	// Dump returns the argument lists, quoted, that bring the present
@@ -42,7 +45,7 @@ func run[T Object](c *Call, verbs []Verb[T], file string, t T, p []byte, set fun
 	done := 0
 	for _, cmd := range cmds {
 		if err := cmd.do(c, t); err != nil {
-			return done, cmd.verb, err
+			return done, cmd.verb, prefixed(cmd.verb, err)
 		}
 		if cmd.set != "" {
 			set(cmd.set)
@@ -124,7 +127,7 @@ func parseLine[T Object](verbs []Verb[T], file, line string) (command[T], error)
 
 func findVerb[T Object](verbs []Verb[T], name string) *Verb[T] {
 	for i := range verbs {
-		if verbs[i].Name == name {
+		if verbs[i].Name == name || slices.Contains(verbs[i].Also, name) {
 			return &verbs[i]
 		}
 	}
