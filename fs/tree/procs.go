@@ -241,7 +241,8 @@ func procStreams() []fs.File[*mcp.Proc] {
 				}
 				return messagesOf(port), nil
 			},
-			Doc: "gdb's remote protocol, for a program on simulated cores, whose vcores are gdb's threads: target remote | warren gdb procs/NAME.",
+			Doc: "gdb's remote protocol, for a program on simulated cores, whose vcores are gdb's threads: target remote | warren gdb procs/NAME. " +
+				"They halt at the first byte; cores that it gets meanwhile are threads as well. A debugger holds its cores: none of them is given back or reset before it ends (EBUSY).",
 		},
 	}
 }

@@ -37,7 +37,7 @@ func simulatedFiles() []fs.File[*core] {
 		{
 			Name: "regs", Perm: permUsed, Kind: fs.Ctl, Verbs: registerVerbs(), Has: simulated,
 			Doc: "The registers: pc, x1 to x31 and f0 to f31 by their ABI names, fcsr. Each is a command, its value in hexadecimal, so that what was read can be written back; " +
-				"a write sets one, also while the core runs.",
+				"a write sets one (x10 and f3 are understood as well), also while the core runs, but not while it is parked in a call, whose arguments they are (EBUSY).",
 		},
 		{
 			Name: "mem", Perm: permUsed, Kind: fs.Bytes, Has: simulated, Size: memorySize, Open: openMemory,
@@ -69,7 +69,8 @@ func simulatedFiles() []fs.File[*core] {
 		},
 		{
 			Name: "gdb", Perm: permUsed, Kind: fs.Stream, Has: simulated, Open: openDebug,
-			Doc: "gdb's remote protocol: target remote | warren gdb cores/N. The core halts at the first byte, and goes on when gdb detaches or the file is closed. procs/NAME/gdb is all cores of a process.",
+			Doc: "gdb's remote protocol: target remote | warren gdb cores/N. The core halts at the first byte, and goes on when gdb detaches or the file is closed. procs/NAME/gdb is all cores of a process. " +
+				"A core that a debugger holds is not run, stepped, reset, given back or restored by others (EBUSY); a program that is started on it stands at its first instruction.",
 		},
 		{
 			Name: "chan", Perm: 0o755, Kind: fs.Directory, Has: simulated,
@@ -108,7 +109,7 @@ func registerVerbs() []fs.Verb[*core] {
 	var out []fs.Verb[*core]
 	for i, name := range cores.Registers() {
 		out = append(out, fs.Verb[*core]{
-			Name: name, Args: "VALUE",
+			Name: name, Also: numbered(i), Args: "VALUE",
 			Parse: func(w []string) (func(*fs.Call, *core) error, error) {
 				v, err := strconv.ParseUint(w[0], 0, 64)
 				if err != nil {
@@ -125,7 +126,25 @@ func registerVerbs() []fs.Verb[*core] {
 			},
 		})
 	}
-	return out
+	return append(out, fs.Verb[*core]{
+		Name: "zero", Also: []string{"x0"}, Args: "VALUE",
+		Parse: func([]string) (func(*fs.Call, *core) error, error) {
+			return nil, sys.Errorf(syscall.EINVAL, "it is always 0")
+		},
+	})
+}
+
+// numbered is the other name of the register at a place of cores.Registers.
+func numbered(i int) []string {
+	switch {
+	case i == 0 || i > 63:
+		return nil
+	case i == 8:
+		return []string{"x8", "fp"}
+	case i < 32:
+		return []string{"x" + strconv.Itoa(i)}
+	}
+	return []string{"f" + strconv.Itoa(i-32)}
 }
 
 // memorySize is that of an address space.

@@ -71,12 +71,18 @@ func (s *Session) do(packet string) string {
 // supported answers qSupported: what gdb has, and what we have.
 func (s *Session) supported(args string) string {
 	reply := fmt.Sprintf("PacketSize=%x;QStartNoAckMode+;vContSupported+;qXfer:features:read+;qXfer:threads:read+", maxPacket)
+	var k knows
 	for feature := range strings.SplitSeq(strings.TrimPrefix(args, ":"), ";") {
-		if feature == "hwbreak+" {
-			s.out.tellHwbreak(true)
+		switch feature {
+		case "hwbreak+":
+			k.hwbreak = true
 			reply += ";hwbreak+"
+		case "no-resumed+":
+			k.noResumed = true
+			reply += ";no-resumed+"
 		}
 	}
+	s.out.gdbKnows(k)
 	return reply
 }
 

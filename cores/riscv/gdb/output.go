@@ -19,11 +19,14 @@ type output struct {
 
 	running bool
 	quiet   bool // the stop is not told by itself
-	hwbreak bool // gdb knows of stops with this reason
+	knows   knows
 	stop    Stop // the last one
 	pending []string
 	held    int // bytes in pending
 }
+
+// knows are the replies that gdb has said it knows.
+type knows struct{ hwbreak, noResumed bool }
 
 // send frames a payload and keeps it for a reader; false if there is no room.
 func (o *output) send(payload string) bool {
@@ -141,17 +144,17 @@ func (o *output) lastStop() Stop {
 	return o.stop
 }
 
-func (o *output) tellHwbreak(on bool) {
+func (o *output) gdbKnows(k knows) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.hwbreak = on
+	o.knows = k
 }
 
 // stopReply returns the last stop as gdb is told of it.
 func (o *output) stopReply() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.stop.reply(o.hwbreak)
+	return o.stop.reply(o.knows)
 }
 
 // stopped notes and tells a stop, whether there is room or not, as it comes
@@ -164,7 +167,7 @@ func (o *output) stopped(st Stop) bool {
 	}
 	o.running, o.stop = false, st
 	if !o.quiet {
-		o.last = frame(st.reply(o.hwbreak))
+		o.last = frame(st.reply(o.knows))
 		o.bytes = append(o.bytes, o.last...)
 		o.serve()
 	}

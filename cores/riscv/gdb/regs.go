@@ -77,9 +77,10 @@ func floats(flen int) []reg {
 	return append(regs, reg{fflags, 4, "fflags", "int"}, reg{frm, 4, "frm", "int"}, reg{fcsr, 4, "fcsr", "int"})
 }
 
-// description returns target.xml: the features by which gdb knows RISC-V.
+// description returns target.xml: the features by which gdb knows RISC-V, and that
+// there is no system, for whose programs gdb would step by breakpoints of its own.
 func description(regs []reg) []byte {
-	b := []byte("<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n<architecture>riscv:rv32</architecture>\n")
+	b := []byte("<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n<architecture>riscv:rv32</architecture>\n<osabi>none</osabi>\n")
 	open := ""
 	for _, r := range regs {
 		if f := r.feature(); f != open {

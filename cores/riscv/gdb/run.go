@@ -34,7 +34,7 @@ var faultSignals = []int{
 
 func (st Stop) signal() int {
 	switch st.Why {
-	case Interrupted:
+	case Interrupted, NoneLeft:
 		return sigInt
 	case Fault:
 		if int64(st.Cause) < int64(len(faultSignals)) {
@@ -45,9 +45,13 @@ func (st Stop) signal() int {
 	return sigTrap
 }
 
-// reply returns the stop as a packet. hwbreak: gdb knows of that reason.
-func (st Stop) reply(hwbreak bool) string {
+// reply returns the stop as a packet, for a gdb that knows of these.
+func (st Stop) reply(k knows) string {
 	switch st.Why {
+	case NoneLeft:
+		if k.noResumed {
+			return "N"
+		}
 	case Exited:
 		return fmt.Sprintf("W%02x", byte(st.Status))
 	case Killed:
@@ -58,7 +62,7 @@ func (st Stop) reply(hwbreak bool) string {
 	case st.Why == Watched:
 		name := map[Watch]string{WatchWrite: "watch", WatchRead: "rwatch", WatchAccess: "awatch"}[st.Kind]
 		reply += fmt.Sprintf("%s:%x;", name, st.Addr)
-	case st.Why == Break && hwbreak:
+	case st.Why == Break && k.hwbreak:
 		reply += "hwbreak:;"
 	}
 	return reply

@@ -105,6 +105,7 @@ const (
 	Fault                  // at an instruction that cannot be done; Cause says why
 	Exited                 // the last thread has ended, with Status
 	Killed                 // somebody else killed the program, with signal Status
+	NoneLeft               // all threads that were let go have ended, and others are at rest
 )
 
 // A Stop is why, with all threads at rest, one of them is.

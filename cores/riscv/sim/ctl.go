@@ -85,12 +85,14 @@ func (m *Machine) Run(ids []int) error {
 	var ready []int32
 	for _, id := range ids {
 		switch c := &m.cores[id]; c.state {
-		case Ready:
-			ready = append(ready, c.id)
-		case Halted, Running, Parked:
-			if c.state == Halted && c.debug.attached() {
+		case Ready, Halted:
+			if c.debug.attached() {
 				return sys.Errorf(syscall.EBUSY, "run: a debugger holds core %d", m.shown(int32(id)))
 			}
+			if c.state == Ready {
+				ready = append(ready, c.id)
+			}
+		case Running, Parked:
 		case Idle:
 			return sys.Errorf(syscall.ENXIO, "run: nothing is loaded on core %d (load FILE first)", m.shown(int32(id)))
 		default:
@@ -289,7 +291,8 @@ func (m *Machine) nothingLoaded(id int) error {
 	return sys.Errorf(syscall.ENXIO, "nothing is loaded on core %d (load FILE in its ctl)", m.shown(int32(id)))
 }
 
-// SetRegister sets a register of a core.
+// SetRegister sets a register of a core: ENXIO if nothing is loaded, ERANGE for more
+// bits than it has, EBUSY while the core waits in a call.
 func (m *Machine) SetRegister(id, reg int, v uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -300,7 +303,20 @@ func (m *Machine) SetRegister(id, reg int, v uint64) error {
 	if wide := reg >= 32 && reg < 64; !wide && v > 1<<32-1 {
 		return sys.Errorf(syscall.ERANGE, "0x%x is more than 32 bits", v)
 	}
-	return writeRegister(c.hart, number(reg), v)
+	return m.setRegister(c, number(reg), v)
+}
+
+// setRegister sets a register, by gdb's number, of a core that has a program. One that
+// is parked in a call has its arguments in them, and comes back from it by pc: EBUSY
+// for any other value. m.mu is held.
+func (m *Machine) setRegister(c *core, n int, v uint64) error {
+	if c.state == Parked || c.state == Halted && c.resume == Parked {
+		if now, err := readRegister(c.hart, n); err != nil || now == v {
+			return err
+		}
+		return sys.Errorf(syscall.EBUSY, "core %d waits in a call (%s): its registers are the call's until that is done", m.shown(c.id), m.waitText(c, m.castOf(c)))
+	}
+	return writeRegister(c.hart, n, v)
 }
 
 // ReadMemory reads memory as a core sees it, as far as there is some. EFAULT if
@@ -308,12 +324,16 @@ func (m *Machine) SetRegister(id, reg int, v uint64) error {
 func (m *Machine) ReadMemory(id int, p []byte, addr uint32) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, w := range m.windows(&m.cores[id]) {
+	return m.readMemory(&m.cores[id], p, addr)
+}
+
+func (m *Machine) readMemory(c *core, p []byte, addr uint32) (int, error) {
+	for _, w := range m.windows(c) {
 		if off := addr - w.Base; uint64(off) < uint64(len(w.Mem)) {
 			return copy(p, w.Mem[off:]), nil
 		}
 	}
-	return 0, m.noMemory(id, addr)
+	return 0, m.noMemory(int(c.id), addr)
 }
 
 // windows are what a core sees, also when nothing is loaded.
@@ -336,7 +356,10 @@ func (m *Machine) noMemory(id int, addr uint32) error {
 func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := &m.cores[id]
+	return m.writeMemory(&m.cores[id], p, addr)
+}
+
+func (m *Machine) writeMemory(c *core, p []byte, addr uint32) error {
 	for i, w := range m.windows(c) {
 		off := addr - w.Base
 		if uint64(off)+uint64(len(p)) > uint64(len(w.Mem)) {
@@ -358,7 +381,7 @@ func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
 		}
 		return nil
 	}
-	return m.noMemory(id, addr)
+	return m.noMemory(int(c.id), addr)
 }
 
 // syncTile makes the cores of a tile execute what their memories have now.

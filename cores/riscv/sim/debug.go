@@ -19,13 +19,16 @@ type debug struct {
 	past    bool // the breakpoint at its pc is the one that it halted at
 	session *Debugger
 	last    Stop
+	untold  bool   // last is yet to be told to the session
 	refault uint64 // Instret of the fault that was shown, plus one
 }
 
 // A Stop is why a core halted.
 type Stop struct {
-	Kind StopKind
-	Hit  rv.Hit
+	Kind  StopKind
+	PC    uint32 // where it halted
+	Hit   rv.Hit
+	Watch rv.Watch // AtWatch: which
 }
 
 // A StopKind is a reason to halt.
@@ -96,7 +99,7 @@ func (w *worker) stepped(c *core, before uint64) {
 func (w *worker) stopped(c *core) {
 	stop := Stop{Kind: AtBreak, Hit: c.debug.rv.Hit}
 	if stop.Hit.Watch >= 0 {
-		stop.Kind = AtWatch
+		stop.Kind, stop.Watch = AtWatch, c.debug.rv.Watches[stop.Hit.Watch]
 	}
 	w.halt(c, stop)
 }
@@ -104,6 +107,7 @@ func (w *worker) stopped(c *core) {
 // halt stops a core until it is told to go on.
 func (w *worker) halt(c *core, s Stop) {
 	d := c.debugging()
+	s.PC = c.hart.PC
 	d.last, d.steps, d.ranging = s, 0, false
 	c.resume, c.state = c.state, Halted
 	w.ended = append(w.ended, c.id)
@@ -127,7 +131,7 @@ func (m *Machine) letGo(c *core) {
 		return
 	}
 	d := c.debugging()
-	d.last = Stop{}
+	d.last, d.untold = Stop{}, false
 	c.state = c.resume
 	if c.state == Running {
 		c.lift(m.now)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"syscall"
@@ -19,9 +20,12 @@ type Debugger struct {
 	job   *Job
 
 	// Under Machine.mu:
-	told    func(gdb.Stop) // nil: not attached
-	running bool           // a stop is owed
-	held    map[int32]bool // cores that it has brought to rest, or let go
+	told    func(gdb.Stop)     // nil: not attached
+	running bool               // a stop is owed
+	last    int32              // the core whose stop was told last
+	ended   bool               // it was told that all is over
+	held    map[int32]bool     // cores that it has brought to rest, or let go
+	was     map[int32]*rv.Hart // the registers of a process that has ended
 	breaks  map[uint32]bool
 	watches []watch
 }
@@ -40,23 +44,85 @@ func (m *Machine) Debugger(id int) *Debugger {
 func (j *Job) Debugger() (*Debugger, error) {
 	j.m.mu.Lock()
 	defer j.m.mu.Unlock()
-	var list []int32
-	for c := range j.all() {
-		list = append(list, c.id)
+	d := &Debugger{m: j.m, job: j, breaks: make(map[uint32]bool)}
+	if err := d.find(); err != nil {
+		return nil, err
 	}
-	if len(list) == 0 {
-		return nil, sys.Errorf(syscall.ESRCH, "%s has no cores", j.name)
-	}
-	return &Debugger{m: j.m, cores: list, job: j, breaks: make(map[uint32]bool)}, nil
+	return d, nil
 }
 
-// Threads lists the cores that have a program.
+// find looks up the cores that the debugger's job has. m.mu is held.
+func (d *Debugger) find() error {
+	j := d.job
+	if j == nil {
+		return nil
+	}
+	if j.ended {
+		return sys.Errorf(syscall.ESRCH, "the process has ended")
+	}
+	d.cores = d.cores[:0]
+	for c := range j.all() {
+		d.cores = append(d.cores, c.id)
+	}
+	if len(d.cores) == 0 {
+		return sys.Errorf(syscall.ESRCH, "%s has no cores", j.name)
+	}
+	return nil
+}
+
+// debugger is the one that is attached to the job; nil: none. m.mu is held.
+func (j *Job) debugger() *Debugger {
+	for c := range j.all() {
+		if d := c.debug; d != nil && d.session != nil && d.session.job == j {
+			return d.session
+		}
+	}
+	return nil
+}
+
+// join makes a core one of the debugger's: it is at rest while the others are.
+// m.mu is held.
+func (d *Debugger) join(c *core) {
+	if !slices.Contains(d.cores, c.id) {
+		d.cores = append(d.cores, c.id)
+	}
+	c.debugging().session = d
+	d.m.setBreaks(c)
+	d.found(c)
+}
+
+// found brings a core to rest that was found running. m.mu is held.
+func (d *Debugger) found(c *core) {
+	if d.running {
+		return
+	}
+	d.held[c.id] = d.held[c.id] || c.state == Running || c.state == Parked
+	d.m.hold(c)
+}
+
+// leave lets go of the cores of a process that has ended: what else is to run there is
+// not the debugger's. Its registers are kept, without which gdb does not even ask how it
+// ended. m.mu is held.
+func (d *Debugger) leave() {
+	d.was = make(map[int32]*rv.Hart)
+	for _, id := range d.cores {
+		if c := &d.m.cores[id]; d.has(c) {
+			c.debug.session, d.was[id] = nil, c.hart
+			d.m.setBreaks(c)
+		}
+	}
+}
+
+// Threads lists the cores that have a program, and of one that has ended those
+// that it had, until gdb has been told.
 func (d *Debugger) Threads() []gdb.Thread {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
 	var list []gdb.Thread
 	for _, id := range d.cores {
-		if c := &d.m.cores[id]; c.hart != nil && (c.live() || c.state == Ready || c.state == Faulted || len(d.cores) == 1) {
+		c, err := d.thread(int(id))
+		there := err == nil && (c.live() || c.state == Ready || c.state == Faulted || len(d.cores) == 1)
+		if there || d.over() && !d.ended {
 			list = append(list, gdb.Thread{ID: int(id), Name: d.m.coreName(id)})
 		}
 	}
@@ -68,30 +134,27 @@ func (d *Debugger) Attach(stopped func(gdb.Stop)) error {
 	m := d.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := d.find(); err != nil {
+		return err
+	}
 	for _, id := range d.cores {
-		c := &m.cores[id]
-		switch {
+		switch c := &m.cores[id]; {
 		case c.hart == nil:
 			return sys.Errorf(syscall.ENXIO, "%s: nothing is loaded", m.coreName(id))
 		case c.debug.attached():
 			return sys.Errorf(syscall.EBUSY, "%s: another debugger holds it", m.coreName(id))
-		case d.job != nil && c.job != d.job:
-			return sys.Errorf(syscall.ESRCH, "the process has ended")
 		}
 	}
-	d.told, d.held = stopped, make(map[int32]bool)
+	d.told, d.held, d.last, d.ended = stopped, make(map[int32]bool), -1, false
 	for _, id := range d.cores {
-		c := &m.cores[id]
-		c.debugging().session = d
-		d.held[id] = c.state == Running || c.state == Parked
-		m.hold(c)
+		d.join(&m.cores[id])
 	}
-	stopped(d.found())
+	stopped(d.first())
 	return nil
 }
 
-// found is what the cores are found in.
-func (d *Debugger) found() gdb.Stop {
+// first is what the cores are found in.
+func (d *Debugger) first() gdb.Stop {
 	for _, id := range d.cores {
 		if c := &d.m.cores[id]; c.state == Faulted || c.debug.faulted() {
 			return gdb.Stop{Thread: int(id), Why: gdb.Fault, Cause: c.hart.Trap.Cause}
@@ -105,6 +168,9 @@ func (d *Debugger) found() gdb.Stop {
 
 // over reports whether no core can ever go on.
 func (d *Debugger) over() bool {
+	if d.job != nil {
+		return d.job.ended
+	}
 	return !slices.ContainsFunc(d.cores, func(id int32) bool {
 		c := &d.m.cores[id]
 		return c.live() || c.state == Ready
@@ -112,8 +178,11 @@ func (d *Debugger) over() bool {
 }
 
 func (d *Debugger) overStop() gdb.Stop {
-	c := &d.m.cores[d.cores[0]]
-	if j := c.job; j != nil && j.ended {
+	c, j := &d.m.cores[d.cores[0]], d.job
+	if j == nil {
+		j = c.job
+	}
+	if j != nil && j.ended {
 		if j.exit.Signal != 0 {
 			return gdb.Stop{Thread: int(c.id), Why: gdb.Killed, Status: j.exit.Signal}
 		}
@@ -153,28 +222,44 @@ func (d *Debugger) Detach(kill bool) {
 	m.tellWaiters() // of what stays halted
 }
 
-// Resume lets cores go.
+// Resume lets cores go. Those that stopped while another's stop was told are told
+// first, one for each call, with nothing run, as gdb expects it of threads that stop
+// at once; all of them in turn.
 func (d *Debugger) Resume(actions []gdb.Action) error {
 	m := d.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	going := 0
+	if d.over() {
+		d.running = true
+		d.stop(d.overStop())
+		return nil
+	}
+	var list []int32
+	var does []gdb.Action
 	for _, id := range d.cores {
 		c := &m.cores[id]
 		i := slices.IndexFunc(actions, func(a gdb.Action) bool { return a.ID == gdb.All || a.ID == int(id) })
-		if i < 0 || c.hart == nil || c.debug == nil || c.debug.session != d {
+		if i < 0 || !d.has(c) || c.state != Halted && c.state != Ready {
 			continue
 		}
+		list, does = append(list, id), append(does, actions[i])
+		c.debug.untold = c.debug.untold && c.stopHolds(actions[i].Step)
+	}
+	if len(list) == 0 {
+		return sys.Errorf(syscall.ESRCH, "no thread can go on")
+	}
+	d.running = true
+	if d.tell(list); !d.running {
+		return nil
+	}
+	for i, a := range does {
+		c := &m.cores[list[i]]
 		if c.state == Ready {
 			m.startAlone(c)
 			m.hold(c)
 		}
-		if c.state != Halted {
-			continue
-		}
-		going++
-		d.held[id], c.debug.past = true, false
-		if a := actions[i]; a.Step {
+		d.held[c.id] = true
+		if a.Step {
 			c.debug.steps, c.debug.from, c.debug.to = 1, a.Start, a.End
 			c.debug.ranging = a.End > a.Start
 			if c.debug.ranging {
@@ -186,11 +271,52 @@ func (d *Debugger) Resume(actions []gdb.Action) error {
 		c.debug.past = own && !d.breaks[c.hart.PC]
 		m.letGo(c)
 	}
-	if going == 0 {
-		return sys.Errorf(syscall.ESRCH, "no thread can go on")
-	}
-	d.running = true
 	return nil
+}
+
+// has reports whether a core is the debugger's. m.mu is held.
+func (d *Debugger) has(c *core) bool { return c.debug != nil && c.debug.session == d }
+
+// stopHolds reports whether what a core stopped for is still so, when it is to step or
+// to go on: gdb may have moved it, or taken the breakpoint away.
+func (c *core) stopHolds(step bool) bool {
+	d := c.debug
+	switch {
+	case d.last.PC != c.hart.PC:
+		return false
+	case d.last.Kind == Stepped:
+		return step
+	case d.last.Kind == AtBreak:
+		return d.rv.Breaks[c.hart.PC]
+	case d.last.Kind == AtWatch:
+		return slices.Contains(d.rv.Watches, d.last.Watch)
+	}
+	return true
+}
+
+// tell tells of one of the stops of these cores that were not told, if there is one: of
+// a step that is done, as that is what gdb waits for, and else of the next core after
+// that of which it was told last. m.mu is held.
+func (d *Debugger) tell(ids []int32) {
+	var first, after, stepped *core
+	for _, id := range ids {
+		c := &d.m.cores[id]
+		switch {
+		case !d.has(c) || c.state != Halted || !c.debug.untold:
+		case c.debug.last.Kind == Stepped:
+			stepped = cmp.Or(stepped, c)
+		case id > d.last:
+			after = cmp.Or(after, c)
+		default:
+			first = cmp.Or(first, c)
+		}
+	}
+	c := cmp.Or(stepped, after, first)
+	if c == nil {
+		return
+	}
+	c.debug.untold, d.last = false, c.id
+	d.stop(d.stopOf(c))
 }
 
 // Interrupt halts the cores.
@@ -209,7 +335,7 @@ func (d *Debugger) stop(s gdb.Stop) {
 			d.m.hold(c)
 		}
 	}
-	if s.Why == gdb.Interrupted { // one that lives, to look at
+	if s.Why == gdb.Interrupted || s.Why == gdb.NoneLeft { // one that lives, to look at
 		for _, id := range d.cores {
 			if d.m.cores[id].state == Halted {
 				s.Thread = int(id)
@@ -218,22 +344,15 @@ func (d *Debugger) stop(s gdb.Stop) {
 		}
 	}
 	if d.running && d.told != nil {
-		d.running = false
+		d.running, d.ended = false, d.over()
 		d.told(s)
 	}
 }
 
-// halted passes a core's halt on to its debugger, or to those who wait. m.mu is held.
-func (m *Machine) halted(c *core) {
-	d := c.debug
-	s := d.session
-	if s == nil {
-		m.line(m.now, c.id, m.coreName(c.id)+" halted at "+c.symbol(c.hart.PC))
-		m.tellWaiters()
-		return
-	}
-	stop := gdb.Stop{Thread: int(c.id)}
-	switch d.last.Kind {
+// stopOf says why a core halted, as gdb has it.
+func (d *Debugger) stopOf(c *core) gdb.Stop {
+	stop, last := gdb.Stop{Thread: int(c.id)}, c.debug.last
+	switch last.Kind {
 	case Interrupted:
 	case Stepped:
 		stop.Why = gdb.Stepped
@@ -245,11 +364,32 @@ func (m *Machine) halted(c *core) {
 		stop.Why, stop.Cause = gdb.Fault, c.hart.Trap.Cause
 	case AtWatch:
 		stop.Why = gdb.Watched
-		if i := d.last.Hit.Watch; i < len(s.watches) {
-			stop.Addr, stop.Kind = max(d.last.Hit.Addr, s.watches[i].Addr), s.watches[i].kind
+		if i := slices.IndexFunc(d.watches, func(w watch) bool { return w.Watch == last.Watch }); i >= 0 {
+			stop.Addr, stop.Kind = max(last.Hit.Addr, last.Watch.Addr), d.watches[i].kind
 		}
 	}
-	s.stop(stop)
+	return stop
+}
+
+// halted takes note of a core's halt, for its debugger, or tells those who wait. m.mu
+// is held.
+func (m *Machine) halted(c *core) {
+	if c.debug.attached() {
+		c.debug.untold = true
+		return
+	}
+	m.line(m.now, c.id, m.coreName(c.id)+" halted at "+c.symbol(c.hart.PC))
+	m.tellWaiters()
+}
+
+// tellHalts tells debuggers when some of these cores have halted: of no others, as
+// gdb expects of threads only what it let go. m.mu is held.
+func (m *Machine) tellHalts(ids []int32) {
+	for _, id := range ids {
+		if c := &m.cores[id]; c.state == Halted && c.debug.attached() && c.debug.session.running {
+			c.debug.session.tell(ids)
+		}
+	}
 }
 
 // tellDebugger tells a core's debugger if nothing of what it debugs runs any more. m.mu is held.
@@ -257,17 +397,23 @@ func (m *Machine) tellDebugger(c *core) {
 	if !c.debug.attached() {
 		return
 	}
-	s := c.debug.session
-	if s.job != nil && !s.job.ended {
-		return // how it ended is known when its last core was seen to end
-	}
-	if s.running && s.over() {
-		s.stop(s.overStop())
+	d := c.debug.session
+	switch {
+	case !d.running:
+	case d.over():
+		d.stop(d.overStop())
+	case !slices.ContainsFunc(d.cores, func(id int32) bool {
+		c := &m.cores[id]
+		return d.has(c) && (c.state == Running || c.state == Parked)
+	}): // how its process ended is known when its last core was seen to end
+		d.stop(gdb.Stop{Why: gdb.NoneLeft})
 	}
 }
 
 // FLen is the width of the registers of floating point.
 func (d *Debugger) FLen() int {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
 	switch has := d.m.extensions(int(d.cores[0])); {
 	case has&isa.D != 0:
 		return 64
@@ -277,24 +423,33 @@ func (d *Debugger) FLen() int {
 	return 0
 }
 
-// thread returns a core that the debugger holds. m.mu is held.
+// thread returns a core that the debugger may look at: it has what it debugs, or had
+// it last. m.mu is held.
 func (d *Debugger) thread(id int) (*core, error) {
 	if !slices.Contains(d.cores, int32(id)) || d.m.cores[id].hart == nil {
 		return nil, sys.Errorf(syscall.ESRCH, "no thread %d", id)
 	}
-	return &d.m.cores[id], nil
+	c := &d.m.cores[id]
+	if d.job != nil && c.job != d.job {
+		return nil, sys.Errorf(syscall.ESRCH, "the process has ended")
+	}
+	return c, nil
 }
 
 // Regs reads registers.
 func (d *Debugger) Regs(id int, nums []int, vals []uint64) error {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
-	c, err := d.thread(id)
-	if err != nil {
-		return err
+	h := d.was[int32(id)]
+	if h == nil {
+		c, err := d.thread(id)
+		if err != nil {
+			return err
+		}
+		h = c.hart
 	}
 	for i, n := range nums {
-		v, err := readRegister(c.hart, n)
+		v, err := readRegister(h, n)
 		if err != nil {
 			return err
 		}
@@ -311,7 +466,7 @@ func (d *Debugger) SetReg(id, num int, val uint64) error {
 	if err != nil {
 		return err
 	}
-	return writeRegister(c.hart, num, val)
+	return d.m.setRegister(c, num, val)
 }
 
 func readRegister(h *rv.Hart, n int) (uint64, error) {
@@ -343,6 +498,8 @@ func writeRegister(h *rv.Hart, n int, v uint64) error {
 		h.PC = uint32(v)
 	case n < gdb.CSR0:
 		h.F[n-gdb.F0] = v
+	case n == gdb.CSR0+csrFcsr && v > 0xff:
+		return sys.Errorf(syscall.ERANGE, "0x%x is more than the 8 bits of fcsr", v)
 	case !h.WriteCSR(uint16(n-gdb.CSR0), uint32(v)):
 		return sys.Errorf(syscall.EINVAL, "register %d is only read", n)
 	}
@@ -351,12 +508,24 @@ func writeRegister(h *rv.Hart, n int, v uint64) error {
 
 // ReadMem reads memory as a thread sees it.
 func (d *Debugger) ReadMem(id int, addr uint32, p []byte) (int, error) {
-	return d.m.ReadMemory(id, p, addr)
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	c, err := d.thread(id)
+	if err != nil {
+		return 0, err
+	}
+	return d.m.readMemory(c, p, addr)
 }
 
 // WriteMem writes memory as a thread sees it.
 func (d *Debugger) WriteMem(id int, addr uint32, p []byte) error {
-	return d.m.WriteMemory(id, p, addr)
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	c, err := d.thread(id)
+	if err != nil {
+		return err
+	}
+	return d.m.writeMemory(c, p, addr)
 }
 
 // SetBreak sets or removes a breakpoint, for all threads.

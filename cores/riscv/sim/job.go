@@ -153,6 +153,9 @@ func (m *Machine) enter(c *core, j *Job, rank int32) {
 	c.job, c.rank, c.state = j, rank, Running
 	c.lift(m.now)
 	c.began = m.now
+	if c.debug.attached() {
+		c.debug.session.found(c)
+	}
 	m.publish(c)
 	m.queue(c.tile)
 	m.start()
@@ -182,6 +185,7 @@ func (m *Machine) finish() {
 			m.endJob(j, Exit{Code: m.exitCode(j)})
 		}
 	}
+	m.tellHalts(list)
 	for _, id := range list {
 		c := &m.cores[id]
 		if j := c.job; j != nil && !j.ended && !c.live() {
@@ -231,6 +235,9 @@ func (m *Machine) endJob(j *Job, e Exit) {
 	close(j.done)
 	for c := range j.all() {
 		m.tellDebugger(c)
+	}
+	if d := j.debugger(); d != nil {
+		d.leave()
 	}
 	m.tellWaiters()
 }

@@ -114,7 +114,7 @@ func (j *Job) mayMove(ranks map[int]int) error {
 	m := j.m
 	for rank, id := range j.cores {
 		if to, ok := ranks[rank]; id >= 0 && (!ok || to != int(id)) && m.cores[id].debug.attached() {
-			return sys.Errorf(syscall.EBUSY, "a debugger holds core %d", m.shown(id))
+			return sys.Errorf(syscall.EBUSY, "a debugger holds core %d (its gdb detaches first)", m.shown(id))
 		}
 	}
 	seen := make(map[int]bool, len(ranks))
@@ -128,7 +128,7 @@ func (j *Job) mayMove(ranks map[int]int) error {
 			return m.taken(c)
 		}
 		if c.debug.attached() && c.job != j {
-			return sys.Errorf(syscall.EBUSY, "a debugger holds core %d", m.shown(int32(id)))
+			return sys.Errorf(syscall.EBUSY, "a debugger holds core %d (its gdb detaches first)", m.shown(int32(id)))
 		}
 		var err error
 		switch {
@@ -244,6 +244,9 @@ func (m *Machine) gain(j *Job, rank int, id int32) {
 	if c.parkedFor(forInput) {
 		j.askers = append(j.askers, id)
 	}
+	if d := j.debugger(); d != nil {
+		d.join(c)
+	}
 	m.servePorts(c)
 	m.publish(c)
 }
@@ -251,6 +254,7 @@ func (m *Machine) gain(j *Job, rank int, id int32) {
 // begin starts new ranks of a job, which follow those that there are, on these
 // cores. m.mu is held, and mayBegin found nothing against it.
 func (m *Machine) begin(j *Job, fresh []int32, runs *roleRuns) {
+	d := j.debugger()
 	m.vacate(fresh)
 	begun := make([]start, len(fresh))
 	for i, id := range fresh {
@@ -266,5 +270,8 @@ func (m *Machine) begin(j *Job, fresh []int32, runs *roleRuns) {
 		j.cores = append(j.cores, id)
 		j.live++
 		m.enter(begun[i].c, j, int32(len(j.cores)-1))
+		if d != nil {
+			d.join(begun[i].c)
+		}
 	}
 }

@@ -151,6 +151,57 @@ func TestOneEnds(t *testing.T) {
 	d.Detach(false)
 }
 
+// TestRegistersOfParked: what a core waits in a call with stays as it is, also while it is halted.
+func TestRegistersOfParked(t *testing.T) {
+	m := bring(t, "mesh=2x1", Options{})
+	launchOn(t, m, buildText(t, `#include <warren.h>
+int main(void)
+{
+	char text[8];
+	return warren_recv_host(3, text, sizeof text, 0);
+}
+`), []int{0})
+	at(t, m, 0, Parked)
+	const pc, a0, s1, fcsr = 0, 10, 9, 64
+	for _, halted := range []bool{false, true} {
+		if halted {
+			m.Halt([]int{0})
+		}
+		for _, reg := range []int{pc, a0, s1} {
+			v, err := m.Register(0, reg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.SetRegister(0, reg, v); err != nil {
+				t.Errorf("set to what it is: %v", err)
+			}
+			if err := m.SetRegister(0, reg, v+8); sys.Errno(err) != syscall.EBUSY || !strings.Contains(err.Error(), "channel 3") {
+				t.Errorf("register %d of a parked core: %v", reg, err)
+			}
+			if now, _ := m.Register(0, reg); now != v {
+				t.Errorf("register %d is %#x, was %#x", reg, now, v)
+			}
+		}
+	}
+	if err := m.Run([]int{0}); err != nil {
+		t.Fatal(err)
+	}
+	at(t, m, 0, Parked)
+	put(t, m, 0, 3, "hello")
+	at(t, m, 0, Exited)
+	if err := m.SetRegister(0, a0, 7); err != nil {
+		t.Error(err)
+	}
+	for reg, v := range map[int]uint64{fcsr: 0x100, a0: 1 << 32} {
+		if err := m.SetRegister(0, reg, v); sys.Errno(err) != syscall.ERANGE {
+			t.Errorf("register %d set to %#x: %v", reg, v, err)
+		}
+	}
+	if err := m.SetRegister(0, fcsr, 0xff); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOtherCoresMemory: SRAM is the tile's, through whichever core it is written.
 func TestOtherCoresMemory(t *testing.T) {
 	m := bringSmall(t, Options{})
