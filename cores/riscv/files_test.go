@@ -174,7 +174,6 @@ func TestProgramsInSRAM(t *testing.T) {
 
 	p.must("load 0 "+lies, "cores/ctl")
 	p.must("run 0", "cores/ctl")
-	p.send(0, 0, "end")
 	p.must("load 1 "+p.file("echo"), "cores/ctl") // clears the tile
 	before := p.machine()
 	p.must("snapshot "+p.snapshot(), "cores/ctl")

@@ -225,7 +225,8 @@ func channelDir() *fs.Dir[*channels] {
 		Class: classChannels,
 		Name:  "cores/N/chan/",
 		Doc: "The message channels of a simulated core, by number, whose owner is the core's. A write is a message to the core, of at most 64 KiB, which its program takes with warren_recv; " +
-			"a read takes a message that the program sent to the host (warren_host). A channel holds 64 messages each way; beyond that who sends waits.",
+			"a read takes a message that the program sent to the host (warren_host). A channel holds 64 messages each way; beyond that who sends waits. " +
+			"What no program can take is refused: ENXIO on a core that has none, EPIPE where it has ended, also of a write that waits for room.",
 	}
 	for n := range cores.Channels {
 		f := fs.File[*channels]{

