@@ -118,7 +118,7 @@ func runInMount(t *testing.T, command []string, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // it is no measure: much else may run
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], append(command[1:], dir)...)
 	var out, errs strings.Builder
