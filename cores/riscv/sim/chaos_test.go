@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"warren/cores/riscv/exe"
 )
 
 // chaosRuns is how many random runs the tests below try: WARREN_CHAOS, or a few.
@@ -71,6 +73,7 @@ type chaosRun struct {
 	*Machine
 	t     *testing.T
 	elf   []byte
+	words uint32 // where they lie
 	jobs  []*Job
 	out   output
 	chans map[[2]int]*Chan
@@ -81,7 +84,15 @@ type chaosRun struct {
 }
 
 func (c *chaos) run(t *testing.T, elf []byte, m *Machine, feeds bool) *chaosRun {
-	r := &chaosRun{Machine: m, t: t, elf: elf, feeds: feeds, chans: make(map[[2]int]*Chan), took: make(map[[2]int][]*call)}
+	program, err := exe.Parse(elf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, ok := program.Addr("words")
+	if !ok {
+		t.Fatal("no words")
+	}
+	r := &chaosRun{Machine: m, t: t, elf: elf, words: words, feeds: feeds, chans: make(map[[2]int]*Chan), took: make(map[[2]int][]*call)}
 	for id := range m.cores { // a core waits otherwise where a file is open
 		for num := range 4 {
 			r.chans[[2]int{id, num}] = m.Chan(id, uint8(num), feeds)
@@ -126,7 +137,7 @@ func (r *chaosRun) take(at [2]int) {
 func (r *chaosRun) disturb(rnd *rand.Rand) {
 	for range 60 {
 		at := [2]int{rnd.IntN(len(r.cores)), rnd.IntN(4)}
-		switch rnd.IntN(6) {
+		switch rnd.IntN(9) {
 		case 0, 1:
 			r.chans[at].Put(newCall(), []byte(strings.Repeat("x", rnd.IntN(500))))
 		case 2:
@@ -148,7 +159,26 @@ func (r *chaosRun) disturb(rnd *rand.Rand) {
 					break
 				}
 			}
+		case 6: // the words that it waits for, and others
+			addr := r.words + uint32(rnd.IntN(64))*4
+			if rnd.IntN(4) == 0 {
+				addr = r.spec.Kinds[r.spec.Tiles[r.Machine.cores[at[0]].tile].Kind].SRAMBase + 4096
+			}
+			_ = r.WriteMemory(at[0], []byte{byte(rnd.IntN(4)), 0, 0, 0}, addr) // there may be none
+		case 7:
+			const tp = 4 // which nothing uses
+			_ = r.SetRegister(at[0], tp, rnd.Uint64()>>32)
+		case 8:
+			j := r.jobs[rnd.IntN(len(r.jobs))]
+			if rnd.IntN(8) == 0 {
+				_ = j.Signal(1 + rnd.IntN(15))
+			} else {
+				_ = j.Freeze(rnd.IntN(2) == 0)
+			}
 		}
+	}
+	for _, j := range r.jobs {
+		_ = j.Freeze(false)
 	}
 }
 

@@ -252,6 +252,7 @@ func (m *Machine) Reset(ids []int) error {
 	}
 	for _, id := range ids {
 		if j := m.cores[id].job; j != nil && !j.ended {
+			m.logJob(j, "signal", "9")
 			m.endJob(j, Exit{Signal: int(syscall.SIGKILL)})
 		}
 	}
@@ -303,7 +304,19 @@ func (m *Machine) SetRegister(id, reg int, v uint64) error {
 	if wide := reg >= 32 && reg < 64; !wide && v > 1<<32-1 {
 		return sys.Errorf(syscall.ERANGE, "0x%x is more than 32 bits", v)
 	}
-	return m.setRegister(c, number(reg), v)
+	if m.log.replaying() {
+		return errReplays("regs")
+	}
+	if err := m.setRegister(c, number(reg), v); err != nil {
+		return err
+	}
+	m.logReg(c, number(reg), v)
+	return nil
+}
+
+// errReplays is for what files would give to a machine meanwhile.
+func errReplays(file string) error {
+	return sys.Errorf(syscall.EBUSY, "%s: the machine replays a record, which is its only input until it ends", file)
 }
 
 // setRegister sets a register, by gdb's number, of a core that has a program. One that
@@ -356,7 +369,15 @@ func (m *Machine) noMemory(id int, addr uint32) error {
 func (m *Machine) WriteMemory(id int, p []byte, addr uint32) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.writeMemory(&m.cores[id], p, addr)
+	if m.log.replaying() {
+		return errReplays("mem")
+	}
+	c := &m.cores[id]
+	if err := m.writeMemory(c, p, addr); err != nil {
+		return err
+	}
+	m.logMem(c, addr, p)
+	return nil
 }
 
 func (m *Machine) writeMemory(c *core, p []byte, addr uint32) error {

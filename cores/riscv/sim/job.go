@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -264,14 +265,21 @@ func (j *Job) Freeze(on bool) error {
 	if j.ended {
 		return sys.Errorf(syscall.ESRCH, "the program has ended")
 	}
-	j.frozen = on
-	j.m.thaw(j)
-	if on {
-		for c := range j.all() {
-			j.m.publish(c) // some epochs do not
-		}
+	if on != j.frozen {
+		j.m.logJob(j, map[bool]string{true: "stop", false: "cont"}[on], "")
+		j.m.freeze(j, on)
 	}
 	return nil
+}
+
+func (m *Machine) freeze(j *Job, on bool) {
+	j.frozen = on
+	m.thaw(j)
+	if on {
+		for c := range j.all() {
+			m.publish(c) // some epochs do not
+		}
+	}
 }
 
 // thaw lets a job's cores go on, if nobody holds them. m.mu is held.
@@ -299,6 +307,7 @@ func (j *Job) Signal(sig int) error {
 	if j.ended {
 		return sys.Errorf(syscall.ESRCH, "the program has ended")
 	}
+	j.m.logJob(j, "signal", strconv.Itoa(sig))
 	j.m.endJob(j, Exit{Signal: sig})
 	return nil
 }

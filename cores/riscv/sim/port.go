@@ -248,7 +248,7 @@ func (ch *Chan) Put(call sys.Call, data []byte) {
 		return
 	case m.log.replaying():
 		m.mu.Unlock()
-		call.Fail(sys.Errorf(syscall.EBUSY, "chan: the machine replays a record, which is its only input until it ends"))
+		call.Fail(errReplays("chan"))
 		return
 	case !c.listens():
 		err := m.nobody(c)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,7 +18,10 @@ import (
 // Machine.mu. A record is text, a line an input: `epoch kind core channel end data`,
 // data in base64, "-" for none; lines that begin with # are comments. Kinds are
 // stdin, chan (a message to a core), read (one of a core was read, which gave it
-// room for another), and start: a program began, whose name is the data.
+// room for another), mem and reg (one of these was written: the data begins with the
+// address, in 4 bytes, or gdb's number of the register, in 2), start (a program began,
+// whose name is the data), and stop, cont and signal (the data is its number), which
+// were done to the program of a core.
 type recorder struct {
 	on     bool
 	full   bool // it has all that it may have
@@ -186,8 +190,8 @@ func parseInput(f []string, cores int) (in input, err error) {
 		return in, fmt.Errorf("epoch: want a number up to %d, not %q", uint64(maxEpochs), f[0])
 	}
 	in.kind = f[1]
-	if !slices.Contains([]string{"stdin", "chan", "read", "start"}, in.kind) {
-		return in, fmt.Errorf("kind: want stdin, chan, read or start, not %q", in.kind)
+	if !slices.Contains(inputKinds, in.kind) {
+		return in, fmt.Errorf("kind: want one of %s, not %q", strings.Join(inputKinds, " "), clip(in.kind))
 	}
 	if in.core, err = strconv.Atoi(f[2]); err != nil || in.core < 0 || in.core >= cores {
 		return in, fmt.Errorf("core: want 0 to %d, not %q", cores-1, f[2])
@@ -203,10 +207,61 @@ func parseInput(f []string, cores int) (in input, err error) {
 			return in, fmt.Errorf("data: want base64: %v", err)
 		}
 	}
-	if in.kind == "start" && !plain(string(in.data)) {
+	switch n, err := strconv.Atoi(string(in.data)); {
+	case in.kind == "start" && !plain(string(in.data)):
 		return in, fmt.Errorf("data: want a name, not %q", clip(string(in.data)))
+	case in.kind == "signal" && (err != nil || n < 1 || n > 64):
+		return in, fmt.Errorf("data: want the number of a signal, not %q", clip(string(in.data)))
+	case in.kind == "mem" && len(in.data) < 4, in.kind == "reg" && len(in.data) != regBytes:
+		return in, fmt.Errorf("data: want where, and what, not %d bytes", len(in.data))
 	}
 	return in, nil
+}
+
+var inputKinds = []string{"stdin", "chan", "read", "mem", "reg", "start", "stop", "cont", "signal"}
+
+// regBytes are those of a register's number and value.
+const regBytes = 10
+
+// logMem records a write to memory, and logReg one to a register. m.mu is held.
+func (m *Machine) logMem(c *core, addr uint32, p []byte) {
+	if m.log.on {
+		m.log.input(m.epochs, "mem", int(c.id), 0, append(binary.LittleEndian.AppendUint32(nil, addr), p...), false)
+	}
+}
+
+func (m *Machine) logReg(c *core, n int, v uint64) {
+	b := binary.LittleEndian.AppendUint16(nil, uint16(n))
+	m.log.input(m.epochs, "reg", int(c.id), 0, binary.LittleEndian.AppendUint64(b, v), false)
+}
+
+// logJob records what was done to a job. m.mu is held.
+func (m *Machine) logJob(j *Job, kind, data string) {
+	for c := range j.all() {
+		m.log.input(m.epochs, kind, int(c.id), 0, []byte(data), false)
+		break
+	}
+}
+
+// again does to a core, or its job, what a record says. What fails here failed when it
+// was recorded, or another program runs. m.mu is held.
+func (m *Machine) again(c *core, in input) {
+	switch j := c.job; {
+	case in.kind == "mem":
+		_ = m.writeMemory(c, in.data[4:], binary.LittleEndian.Uint32(in.data))
+	case in.kind == "reg":
+		if c.hart != nil {
+			_ = m.setRegister(c, int(binary.LittleEndian.Uint16(in.data)), binary.LittleEndian.Uint64(in.data[2:]))
+		}
+	case j == nil || j.ended:
+	case in.kind == "stdin":
+		m.feed(j, in.data, in.end)
+	case in.kind == "signal":
+		n, _ := strconv.Atoi(string(in.data))
+		m.endJob(j, Exit{Signal: n})
+	default:
+		m.freeze(j, in.kind == "stop")
+	}
 }
 
 // noteStart records that a program begins, or has it wait for when it did. m.mu is held.
@@ -270,11 +325,11 @@ func (m *Machine) beginAnew(j *Job) error {
 // until a program is started. m.mu is held.
 func (m *Machine) replay() (stands bool) {
 	r := &m.log
-	if len(m.jobs) == 0 {
-		return false // the programs come first
-	}
 	for len(r.replay) > 0 && r.replay[0].epoch <= m.epochs {
 		in := r.replay[0]
+		if len(m.jobs) == 0 && !slices.Contains([]string{"mem", "reg", "read"}, in.kind) {
+			return in.kind == "start" // the programs come first
+		}
 		if in.kind == "start" && len(r.held) == 0 {
 			if !r.asked {
 				r.asked = true
@@ -293,8 +348,8 @@ func (m *Machine) replay() (stands bool) {
 			j := r.held[0]
 			r.held, r.asked = r.held[1:], false
 			m.letBegin(j)
-		case c.job != nil:
-			m.feed(c.job, in.data, in.end)
+		default:
+			m.again(c, in)
 		}
 	}
 	if len(r.replay) == 0 {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -351,5 +352,101 @@ func TestInputAfterReplay(t *testing.T) {
 	}
 	if e := ended(t, j); e.Code != 'A' {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestReplayWrites: memory and registers that were written, stops and kills are input, too.
+func TestReplayWrites(t *testing.T) {
+	elf := buildText(t, `#include <warren.h>
+volatile uint32_t go;
+int main(void)
+{
+	uint64_t n = 0;
+	register uint32_t stop __asm__("s11") = 0;
+	while (!go)
+		n++;
+	do {
+		n++;
+		__asm__ volatile("" : "+r"(stop));
+	} while (!stop);
+	uint64_t now = warren_cycles();
+	warren_host(1, &n, sizeof n);
+	warren_host(1, &now, sizeof now);
+	for (;;)
+		n++;
+}
+`)
+	const s11 = 27
+	m := bring(t, "mesh=2x1", Options{})
+	m.Record(true)
+	results := m.Chan(0, 1, false)
+	j := launch(t, m, elf, 2, new(output))
+	until(t, "they run", func() bool { return m.Retired(0) > 1000 && m.Retired(1) > 1000 })
+	if err := j.Freeze(true); err != nil {
+		t.Fatal(err)
+	}
+	addr := symbol(t, m, 0, "go")
+	if err := m.WriteMemory(0, []byte{1, 0, 0, 0}, addr); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.WriteMemory(0, []byte{1}, 0xfffffff0); err == nil {
+		t.Error("there is no memory there")
+	}
+	if err := j.Freeze(false); err != nil {
+		t.Fatal(err)
+	}
+	read := func(c *Chan) string {
+		take := newCall()
+		c.Take(take)
+		return take.wait(t)
+	}
+	var first []string
+	for len(first) < 2 { // the register may have been set before it looks for it
+		take := newCall()
+		results.Take(take)
+		until(t, "it sends", func() bool {
+			if err := m.SetRegister(0, s11, 1); err != nil {
+				t.Fatal(err)
+			}
+			return len(take.answer) > 0
+		})
+		first = append(first, take.wait(t))
+	}
+	if err := j.Signal(int(syscall.SIGTERM)); err != nil {
+		t.Fatal(err)
+	}
+	want := hash(t, m)
+	record := m.Record(false)
+	for _, kind := range []string{" mem 0 ", " reg 0 ", " stop 0 ", " cont 0 ", " signal 0 "} {
+		if !strings.Contains(string(record), kind) {
+			t.Errorf("the record has no%s:\n%s", kind, record)
+		}
+	}
+	if n := strings.Count(string(record), " mem "); n != 1 {
+		t.Errorf("%d writes of memory", n)
+	}
+
+	again := bring(t, "mesh=2x1", Options{Workers: 2, NoHot: true})
+	if err := again.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.WriteMemory(1, []byte{1}, 0x1000); sys.Errno(err) != syscall.EBUSY {
+		t.Errorf("mem is written while a record is replayed: %v", err)
+	}
+	results = again.Chan(0, 1, false)
+	j = launch(t, again, elf, 2, new(output))
+	if got := []string{read(results), read(results)}; !slices.Equal(got, first) {
+		t.Errorf("%q, and in the record %q", got, first)
+	}
+	if e := ended(t, j); e.Signal != int(syscall.SIGTERM) {
+		t.Errorf("%+v", e)
+	}
+	if got := hash(t, again); got != want {
+		t.Errorf("another state")
+	}
+	for _, bad := range []string{"1 mem 0 0 false AAA=", "1 reg 0 0 false AAAA", "1 signal 0 0 false MTAw", "1 signal 0 0 false -"} {
+		if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(bad)); sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "line 1: data: ") {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 }

@@ -13,6 +13,9 @@ func (j *Job) Feed(p []byte, eof bool) {
 	m := j.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if j.ended {
+		return
+	}
 	if m.log.replaying() { // till its end the input comes from the record
 		j.later, j.laterEOF = append(j.later, p...), j.laterEOF || eof
 		return
