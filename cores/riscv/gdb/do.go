@@ -111,6 +111,20 @@ func (s *Session) vKill(string) string {
 // failure is the reply of a packet that failed: gdb has room for a number.
 func failure(err error) string { return fmt.Sprintf("E%02x", int(sys.Errno(err))&0xff) }
 
+// reason is the reply of a packet that failed, for those where all gdbs know text in
+// it, which they show.
+func reason(err error) string {
+	text := []byte(err.Error())
+	for i, b := range text {
+		if b < ' ' || b > '~' || strings.IndexByte("#$*}", b) >= 0 {
+			text[i] = ' '
+		}
+	}
+	return "E." + string(text[:min(len(text), maxReason)])
+}
+
+const maxReason = 400
+
 var (
 	errSyntax = sys.Errorf(syscall.EINVAL, "gdb: malformed packet")
 	errRange  = sys.Errorf(syscall.EFAULT, "gdb: beyond the 32-bit address space")

@@ -258,5 +258,8 @@ func (s *Session) writeReg(args string) string {
 	if err != nil {
 		return failure(err)
 	}
-	return done(s.set(r, val))
+	if err := s.set(r, val); err != nil {
+		return reason(err)
+	}
+	return "OK"
 }

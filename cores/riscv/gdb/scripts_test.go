@@ -47,7 +47,7 @@ func scripts(t *testing.T) []script {
 				"set var $fcsr = 0x61\nmaintenance flush register-cache\nprint/x $a5\nprint $fa0.double\nprint $ft0.float\nprint $frm\ninfo registers fflags\nprint $instret > 10\nset var $cycle = 1\n",
 			[]string{
 				`Breakpoint 1, square`, `pc +0x8\w+.*<square\+\w+>\nzero +0x0.*\na0 +0x3\s`, `\$1 = 0x0\n`,
-				`\$2 = 0x12345678\n`, `\$3 = 2.5\n`, `\$4 = 1.5\n`, `\$5 = 3\n`, `fflags\s+0x1\s.*NX:1`, `\$6 = 1\n`, `Could not write register "cycle"; remote failure reply 'E16'`,
+				`\$2 = 0x12345678\n`, `\$3 = 2.5\n`, `\$4 = 1.5\n`, `\$5 = 3\n`, `fflags\s+0x1\s.*NX:1`, `\$6 = 1\n`, `Could not write register "cycle"; remote failure reply 'E\.register \d+ is only read'`,
 			},
 		},
 		{

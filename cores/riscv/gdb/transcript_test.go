@@ -190,7 +190,7 @@ func TestTalks(t *testing.T) {
 			> P20=785634
 			< E16
 			> P0=01000000
-			< E16
+			< E.toy: register 0 is only read
 			> pc41
 			< 00000000
 			> P21=000000000000f83f
