@@ -94,8 +94,7 @@ func (d *Driver) RunLoaded(on cores.Set) error { return d.m.Run(ints(on)) }
 
 // Halt stops cores where they are.
 func (d *Driver) Halt(on cores.Set) error {
-	d.m.Halt(ints(on))
-	return nil
+	return d.m.Halt(ints(on))
 }
 
 // Step runs n instructions on each core.

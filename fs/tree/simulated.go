@@ -70,7 +70,7 @@ func simulatedFiles() []fs.File[*core] {
 		{
 			Name: "gdb", Perm: permUsed, Kind: fs.Stream, Has: simulated, Open: openDebug,
 			Doc: "gdb's remote protocol: target remote | warren gdb cores/N. The core halts at the first byte, and goes on when gdb detaches or the file is closed. procs/NAME/gdb is all cores of a process. " +
-				"A core that a debugger holds is not run, stepped, reset, given back or restored by others (EBUSY); a program that is started on it stands at its first instruction.",
+				"A core that a debugger holds is not run, stopped, stepped, reset, given back or restored by others (EBUSY); a program that is started on it stands at its first instruction, and a breakpoint of its ctl is a SIGTRAP to gdb.",
 		},
 		{
 			Name: "chan", Perm: 0o755, Kind: fs.Directory, Has: simulated,

@@ -19,6 +19,7 @@ type output struct {
 
 	running bool
 	quiet   bool // the stop is not told by itself
+	wanted  bool // ^C came, and no stop for it was told: gdb may have had the threads stand just then
 	knows   knows
 	stop    Stop // the last one
 	pending []string
@@ -131,10 +132,19 @@ func (o *output) cancel() {
 	o.running = false
 }
 
-func (o *output) isRunning() bool {
+// interrupt takes note of a ^C; true if threads run.
+func (o *output) interrupt() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.wanted = true
 	return o.running
+}
+
+// interrupted reports whether threads run that a ^C is to stop.
+func (o *output) interrupted() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.running && o.wanted
 }
 
 // lastStop returns the stop that is to be told when gdb asks.
@@ -166,6 +176,7 @@ func (o *output) stopped(st Stop) bool {
 		return false
 	}
 	o.running, o.stop = false, st
+	o.wanted = o.wanted && st.Why != Interrupted
 	if !o.quiet {
 		o.last = frame(st.reply(o.knows))
 		o.bytes = append(o.bytes, o.last...)

@@ -70,7 +70,7 @@ func (st Stop) reply(k knows) string {
 
 func (s *Session) whyStopped(string) string { return s.out.stopReply() }
 
-// vCont does "action[:thread];…". Signals are not for our threads.
+// vCont does "action[:thread];…". Of signals only those of faults are for our threads.
 func (s *Session) vCont(args string) string {
 	var actions []Action
 	for text := range strings.SplitSeq(args, ";") {
@@ -105,9 +105,11 @@ func parseAction(text string) (Action, error) {
 			return a, errSyntax
 		}
 	case 'C', 'S':
-		if _, err := number(rest); err != nil {
+		sig, err := number(rest)
+		if err != nil {
 			return a, err
 		}
+		a.Signal = sig != 0
 	case 'r':
 		start, end, err := span(rest)
 		if err != nil || end >= 1<<32 {
@@ -122,23 +124,24 @@ func parseAction(text string) (Action, error) {
 }
 
 // goOn does "c [addr]", step "s [addr]"; with C and S comes a signal before.
-func (s *Session) goOn(args string) string { return s.old(args, false) }
-func (s *Session) step(args string) string { return s.old(args, true) }
+func (s *Session) goOn(args string) string { return s.old(args, Action{}) }
+func (s *Session) step(args string) string { return s.old(args, Action{Step: true}) }
 
 func (s *Session) goOnSignal(args string) string { return s.oldSignal(args, false) }
 func (s *Session) stepSignal(args string) string { return s.oldSignal(args, true) }
 
 func (s *Session) oldSignal(args string, step bool) string {
-	sig, addr, _ := strings.Cut(args, ";")
-	if _, err := number(sig); err != nil {
+	text, addr, _ := strings.Cut(args, ";")
+	sig, err := number(text)
+	if err != nil {
 		return failure(err)
 	}
-	return s.old(addr, step)
+	return s.old(addr, Action{Step: step, Signal: sig != 0})
 }
 
 // old does what vCont replaced: the threads of the last Hc go on, and if one is
 // to step and no thread was named, it is the one that stopped last.
-func (s *Session) old(addr string, step bool) string {
+func (s *Session) old(addr string, a Action) string {
 	stopped := s.out.lastStop().Thread
 	one := s.control
 	if one < 0 {
@@ -156,7 +159,8 @@ func (s *Session) old(addr string, step bool) string {
 			return failure(err)
 		}
 	}
-	actions := []Action{{ID: one, Step: step}}
+	a.ID = one
+	actions := []Action{a}
 	if s.control < 0 {
 		actions = append(actions, Action{ID: All})
 	}
@@ -171,6 +175,9 @@ func (s *Session) resume(actions ...Action) string {
 	if err := s.target.Resume(actions); err != nil {
 		s.out.cancel()
 		return failure(err)
+	}
+	if s.out.interrupted() {
+		s.target.Interrupt()
 	}
 	return later
 }

@@ -144,9 +144,11 @@ func (s *Session) feed(b byte) {
 	case gotLong:
 		s.end(sys.Errorf(syscall.EMSGSIZE, "gdb: a packet has more than %d bytes", maxPacket), false)
 	case gotNack:
-		s.check(s.out.again())
+		if !s.noAck { // or gdb would take it for its next answer
+			s.check(s.out.again())
+		}
 	case gotInterrupt:
-		if s.out.isRunning() {
+		if s.out.interrupt() {
 			s.target.Interrupt()
 		}
 	}

@@ -16,7 +16,7 @@ func TestPacketsWait(t *testing.T) {
 	s := New(m)
 	write(t, s, "$c#63$p20#d2$qC#b4")
 	wantRead(t, s, "+++")
-	if !s.out.isRunning() {
+	if !m.running {
 		t.Fatal("it does not run")
 	}
 	write(t, s, "\x03")

@@ -27,7 +27,8 @@ type Target interface {
 	// that Attach got. After an error nothing runs, and nothing is told.
 	Resume([]Action) error
 	// Interrupt brings the threads that run to rest soon; the stop is
-	// Interrupted, unless there was another first. Nothing if none runs.
+	// Interrupted, of one of those that the last Resume let go, unless there
+	// was another first. Nothing if none runs.
 	Interrupt()
 
 	// FLen is the width of the floating-point registers in bits: 32 or 64, or
@@ -82,6 +83,10 @@ type Action struct {
 	ID         int // or All
 	Step       bool
 	Start, End uint32
+	// Signal: the program gets the signal of what the thread stopped for. A
+	// fault then ends it, if the instruction faults again; else it is a stop
+	// each time.
+	Signal bool
 }
 
 // Watch is what a watchpoint waits for. The numbers are those of gdb's Z.
@@ -97,11 +102,11 @@ const (
 type Why int
 
 const (
-	Interrupted Why = iota // by Interrupt or Attach; Thread is any
+	Interrupted Why = iota // by Interrupt or Attach; after Attach Thread is any
 	Stepped                // the step is done
-	Break                  // at a breakpoint, before its instruction
+	Break                  // at a breakpoint of SetBreak, before its instruction
 	Watched                // before touching Addr, which a watchpoint of Kind covers
-	Ebreak                 // at an ebreak of the program, before it
+	Ebreak                 // at an ebreak of the program, or where somebody else wants it to stop, before it
 	Fault                  // at an instruction that cannot be done; Cause says why
 	Exited                 // the last thread has ended, with Status
 	Killed                 // somebody else killed the program, with signal Status

@@ -395,15 +395,32 @@ func TestTalks(t *testing.T) {
 			> Z0
 			< E16`},
 		{"interrupt", 2, spin, `
-			>> \x03
+			>> \x03\x03
+			<<
+			> c
+			<< +$T02thread:2;#d5
 			> c
 			<< +
 			>> \x03
 			<< $T02thread:2;#d5
-			>> \x03
-			<<
 			> ?
 			< T02thread:2;`},
+		{"no packet again without acknowledgements", 1, spin, `
+			> QStartNoAckMode
+			< OK
+			>> +-
+			<<
+			>> $qC#b4
+			<< $QC1#c5
+			>> --
+			<<`},
+		{"signals of faults", 1, spin, `
+			> vCont;C0b:1
+			<< +
+			>> \x03
+			<< $T02thread:1;#d4
+			> C0x
+			< E16`},
 		{"packets wait while threads run", 1, spin, `
 			>> +$c#63+$p20#d2$?#3f
 			<< +++

@@ -134,13 +134,19 @@ func (m *Machine) startOn(ids []int32) {
 func (m *Machine) startAlone(c *core) { m.startOn([]int32{c.id}) }
 
 // Halt stops cores where they are; those that do not run stay as they are.
-func (m *Machine) Halt(ids []int) {
+func (m *Machine) Halt(ids []int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, id := range ids {
+		if c := &m.cores[id]; c.debug.attached() && (c.state == Running || c.state == Parked) {
+			return sys.Errorf(syscall.EBUSY, "stop: a debugger holds core %d (its gdb stops it)", m.shown(c.id))
+		}
+	}
 	for _, id := range ids {
 		m.hold(&m.cores[id])
 	}
 	m.tellWaiters()
+	return nil
 }
 
 // Step lets cores that were loaded or halted run n instructions.

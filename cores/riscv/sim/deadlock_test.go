@@ -114,7 +114,9 @@ func TestHaltedWaits(t *testing.T) {
 	m, told := stuckMachine(t)
 	load(t, m, build(t, "stuck.c"), []int{0, 5}, "pair")
 	heard(t, told)
-	m.Halt([]int{5})
+	if err := m.Halt([]int{5}); err != nil {
+		t.Fatal(err)
+	}
 	if text := string(m.AppendHart(nil, 5)); !strings.Contains(text, "state halted\n") || !strings.Contains(text, "wait 'a message on channel 3 from core 0'\n") {
 		t.Error(text)
 	}

@@ -20,7 +20,7 @@ type debug struct {
 	session *Debugger
 	last    Stop
 	untold  bool   // last is yet to be told to the session
-	refault uint64 // Instret of the fault that was shown, plus one
+	passed  uint64 // Instret, plus one, of the fault that is the program's if it comes again
 }
 
 // A Stop is why a core halted.

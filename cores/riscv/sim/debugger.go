@@ -259,6 +259,10 @@ func (d *Debugger) Resume(actions []gdb.Action) error {
 			m.hold(c)
 		}
 		d.held[c.id] = true
+		c.debug.passed = 0
+		if last := c.debug.last; a.Signal && last.Kind == AtFault && last.PC == c.hart.PC {
+			c.debug.passed = c.hart.Instret + 1
+		}
 		if a.Step {
 			c.debug.steps, c.debug.from, c.debug.to = 1, a.Start, a.End
 			c.debug.ranging = a.End > a.Start
@@ -330,23 +334,43 @@ func (d *Debugger) Interrupt() {
 
 // stop brings all cores to rest and tells of it. m.mu is held.
 func (d *Debugger) stop(s gdb.Stop) {
-	for _, id := range d.cores {
-		if c := &d.m.cores[id]; c.debug != nil && c.debug.session == d {
-			d.m.hold(c)
-		}
+	if s.Why == gdb.Interrupted || s.Why == gdb.NoneLeft {
+		s.Thread = d.oneToShow()
 	}
-	if s.Why == gdb.Interrupted || s.Why == gdb.NoneLeft { // one that lives, to look at
-		for _, id := range d.cores {
-			if d.m.cores[id].state == Halted {
-				s.Thread = int(id)
-				break
-			}
+	for _, id := range d.cores {
+		if c := &d.m.cores[id]; d.has(c) {
+			d.m.hold(c)
 		}
 	}
 	if d.running && d.told != nil {
 		d.running, d.ended = false, d.over()
 		d.told(s)
 	}
+}
+
+// oneToShow is a thread that stops for no reason of its own: one that steps, if it was let
+// go, else the one that was shown last, else the first; where none was, one that lives.
+func (d *Debugger) oneToShow() int {
+	best, rank := d.cores[0], 0
+	for _, id := range d.cores {
+		c := &d.m.cores[id]
+		r := 0
+		switch goes := d.has(c) && (c.state == Running || c.state == Parked); {
+		case goes && (c.debug.steps > 0 || c.debug.ranging):
+			r = 4
+		case goes && id == d.last:
+			r = 3
+		case goes:
+			r = 2
+		case d.has(c) && c.state == Halted:
+			r = 1
+		}
+		if r > rank {
+			best, rank = id, r
+		}
+	}
+	d.last = best
+	return int(best)
 }
 
 // stopOf says why a core halted, as gdb has it.
@@ -358,6 +382,9 @@ func (d *Debugger) stopOf(c *core) gdb.Stop {
 		stop.Why = gdb.Stepped
 	case AtBreak:
 		stop.Why = gdb.Break
+		if !d.breaks[last.PC] { // gdb would go on from what it does not know
+			stop.Why = gdb.Ebreak
+		}
 	case AtEbreak:
 		stop.Why = gdb.Ebreak
 	case AtFault:

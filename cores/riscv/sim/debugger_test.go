@@ -210,8 +210,100 @@ int main(void)
 	if !slices.Equal(told, []int{0, 1, 2}) {
 		t.Errorf("told of %v", told)
 	}
-	if s := b.resume(goOn); s.Why != gdb.Killed || s.Status != int(syscall.SIGSEGV) {
+
+	// What the program does not get is told again; what was mended, or is another fault, too.
+	one := gdb.Action{ID: 1}
+	if s := b.resume(one); s.Why != gdb.Fault || s.Thread != 1 {
+		t.Errorf("the same again: %+v", s)
+	}
+	var regs [1]uint64
+	if err := b.d.Regs(1, []int{gdb.PC}, regs[:]); err != nil {
+		t.Fatal(err)
+	}
+	fault := regs[0]
+	if err := b.d.SetReg(1, gdb.PC, 0x40); err != nil { // where there is no text
+		t.Fatal(err)
+	}
+	if s := b.resume(gdb.Action{ID: 1, Signal: true}); s.Why != gdb.Fault || s.Thread != 1 {
+		t.Errorf("another: %+v", s)
+	}
+	if err := b.d.SetReg(1, gdb.PC, fault); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.resume(one); s.Why != gdb.Fault || s.Thread != 1 {
+		t.Errorf("back at the first: %+v", s)
+	}
+	if s := b.resume(gdb.Action{ID: 1, Signal: true}); s.Why != gdb.Killed || s.Status != int(syscall.SIGSEGV) {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestInterruptOfThose: a stop that somebody wants is one of a thread that was let go.
+func TestInterruptOfThose(t *testing.T) {
+	m := bring(t, "mesh=2x2", Options{})
+	j := launchOn(t, m, buildText(t, loop), first(3))
+	b := debugOf(t, j)
+	for _, c := range []struct {
+		actions []gdb.Action
+		want    []int
+	}{
+		{[]gdb.Action{{ID: 2}}, []int{2}},
+		{[]gdb.Action{{ID: 1}}, []int{1}},
+		{[]gdb.Action{goOn}, []int{1}}, // where the user is
+		{[]gdb.Action{{ID: 0, Step: true, Start: 0, End: 0xffffffff}, goOn}, []int{0}},
+		{[]gdb.Action{{ID: 2}, {ID: 1}}, []int{1, 2}},
+	} {
+		if err := b.d.Resume(c.actions); err != nil {
+			t.Fatal(err)
+		}
+		b.d.Interrupt()
+		if s := b.stop(); s.Why != gdb.Interrupted || !slices.Contains(c.want, s.Thread) {
+			t.Errorf("%+v: %+v", c.actions, s)
+		}
+	}
+	if err := j.Freeze(true); err != nil { // a process that was stopped runs nothing, and can be interrupted
+		t.Fatal(err)
+	}
+	if err := b.d.Resume([]gdb.Action{{ID: 2, Step: true}}); err != nil {
+		t.Fatal(err)
+	}
+	b.d.Interrupt()
+	if s := b.stop(); s.Why != gdb.Interrupted || s.Thread != 2 {
+		t.Errorf("of a process that was stopped: %+v", s)
+	}
+}
+
+// TestCtlUnderDebugger: a breakpoint of a core's ctl is a stop that gdb shows; stop is refused
+// while a debugger has the core run.
+func TestCtlUnderDebugger(t *testing.T) {
+	m := bring(t, "mesh=2x2", Options{})
+	j := launchOn(t, m, buildText(t, loop), first(3))
+	work := symbol(t, m, 0, "work")
+	b := debugOf(t, j)
+	if err := m.Break([]int{1}, "work"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if s := b.resume(goOn); s.Why != gdb.Ebreak || s.Thread != 1 {
+			t.Errorf("%+v", s)
+		}
+	}
+	b.brk(work, true)
+	m.NoBreaks([]int{1})
+	for range 3 {
+		b.over(b.hit(b.resume(goOn)), work)
+	}
+	b.brk(work, false)
+	if err := b.d.Resume([]gdb.Action{goOn}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Halt([]int{2}); sys.Errno(err) != syscall.EBUSY {
+		t.Errorf("stop of a core that a debugger has: %v", err)
+	}
+	b.d.Interrupt()
+	b.stop()
+	if err := m.Halt([]int{2}); err != nil {
+		t.Errorf("it stands: %v", err)
 	}
 }
 

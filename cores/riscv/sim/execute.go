@@ -211,8 +211,7 @@ func (w *worker) lookAtHost(c *core) bool {
 func (w *worker) fault(c *core) {
 	switch {
 	case c.hart.TakeTrap():
-	case c.debug.attached() && c.debug.refault != c.hart.Instret+1:
-		c.debug.refault = c.hart.Instret + 1 // the same again ends it
+	case c.debug.attached() && c.debug.passed != c.hart.Instret+1:
 		w.halt(c, Stop{Kind: AtFault})
 	default:
 		w.over(c, Faulted)

@@ -280,7 +280,9 @@ int main(int argc, char **argv)
 	if err := m.Reset([]int{0}); err != nil {
 		t.Fatal(err)
 	}
-	m.Halt([]int{20})
+	if err := m.Halt([]int{20}); err != nil {
+		t.Fatal(err)
+	}
 	saved, err := m.Snapshot()
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,9 @@ func TestHaltedSleeper(t *testing.T) {
 	load(t, m, build(t, "small.c"), []int{1}, "spin") // or time would be over at once
 	load(t, m, elf, []int{0}, "sleep", "2000000000")
 	at(t, m, 0, Parked)
-	m.Halt([]int{0})
+	if err := m.Halt([]int{0}); err != nil {
+		t.Fatal(err)
+	}
 	now, _ := m.Now()
 	until(t, "later", func() bool { later, _ := m.Now(); return later > now+10*DefaultQuantum })
 	if err := m.Reset([]int{1}); err != nil {
@@ -165,7 +167,9 @@ int main(void)
 	const pc, a0, s1, fcsr = 0, 10, 9, 64
 	for _, halted := range []bool{false, true} {
 		if halted {
-			m.Halt([]int{0})
+			if err := m.Halt([]int{0}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, reg := range []int{pc, a0, s1} {
 			v, err := m.Register(0, reg)

@@ -14,7 +14,8 @@ import (
 )
 
 // A File is an open file of the server. Read and Write go on from where the
-// last one ended, as those of an os.File; ReadAt does not. Each Read is one
+// last one ended, as those of an os.File, but of a stream each for itself, so
+// that both may go on at once; ReadAt does not. Each Read is one
 // Tread: of a stream it returns one message, or as much of it as fits.
 type File struct {
 	fid    *fid
@@ -24,8 +25,9 @@ type File struct {
 
 	mu     sync.Mutex
 	off    int64
-	count  int // asked for by the last read
-	got    int // and what it got
+	sent   int64 // the offset of writes to a stream, which has two directions
+	count  int   // asked for by the last read
+	got    int   // and what it got
 	closed bool
 }
 
@@ -201,30 +203,33 @@ func (f *File) WriteContext(ctx context.Context, p []byte) (int, error) {
 		return 0, sys.Errorf(syscall.EMSGSIZE, "message of %d bytes is too long: the server takes %d", len(p), f.iounit)
 	}
 	f.mu.Lock()
-	off, closed := f.off, f.closed
+	at := &f.off
+	if f.kind == fs.Stream {
+		at = &f.sent
+	}
+	off, closed := *at, f.closed
 	f.mu.Unlock()
 	if closed {
 		return 0, sys.ErrClosed
+	}
+	advance := func(off int64) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		*at = off
 	}
 	done := 0
 	for {
 		n, err := f.fid.write(ctx, p[done:min(len(p), done+f.iounit)], off+int64(done))
 		done += n
 		if err != nil || done == len(p) {
-			f.advance(off + int64(done))
+			advance(off + int64(done))
 			return done, err
 		}
 		if n == 0 {
-			f.advance(off + int64(done))
+			advance(off + int64(done))
 			return done, io.ErrShortWrite
 		}
 	}
-}
-
-func (f *File) advance(off int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.off = off
 }
 
 // write is one Twrite.

@@ -344,3 +344,42 @@ func stormReader(ctx context.Context, t *testing.T, cl *client.Client, seed int,
 		}
 	}
 }
+
+// TestBothWays: of a stream, reads go on from reads and writes from writes, whichever answer
+// comes last: with an offset inside what was read last a server gives the rest of it again.
+func TestBothWays(t *testing.T) {
+	_, f, p := opened(t, client.Options{})
+	got := reading(t.Context(), f, 100)
+	r := p.get(ninep.Tread)
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := f.Write([]byte("12345"))
+		wrote <- err
+	}()
+	w := p.get(ninep.Twrite)
+	p.put(read(r.Tag, "message"))
+	if r := await(t, got); r.text != "message" || r.err != nil {
+		t.Fatalf("%q, %v", r.text, r.err)
+	}
+	p.put(ninep.Msg{Type: ninep.Rwrite, Tag: w.Tag, Count: 5})
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	got = reading(t.Context(), f, 100)
+	if r = p.get(ninep.Tread); r.Offset != uint64(len("message")) {
+		t.Errorf("the next read is at %d", r.Offset)
+	}
+	p.put(read(r.Tag, ""))
+	await(t, got)
+	go func() {
+		_, err := f.Write([]byte("6"))
+		wrote <- err
+	}()
+	if w = p.get(ninep.Twrite); w.Offset != 5 {
+		t.Errorf("the next write is at %d", w.Offset)
+	}
+	p.put(ninep.Msg{Type: ninep.Rwrite, Tag: w.Tag, Count: 1})
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -27,7 +27,7 @@ func (cl *Client) kindOf(qid ninep.Qid, name string) fs.Kind {
 	switch name {
 	case "ctl", "clone":
 		return fs.Ctl
-	case "data", "lines", "events", "follow", "wait", "trace", "stdin", "mbox", "note":
+	case "data", "lines", "events", "follow", "wait", "trace", "stdin", "mbox", "note", "gdb", "cons", "console":
 		return fs.Stream
 	}
 	if slices.Contains(cl.o.Streams, name) {
