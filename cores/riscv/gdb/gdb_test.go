@@ -197,6 +197,33 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestInterruptBetween: ^C stops a gdb that goes on by itself, as a condition is never true.
+func TestInterruptBetween(t *testing.T) {
+	tool(t, "gdb-multiarch")
+	program := build(t)
+	d := &debugger{t, program, newBoard(t, program, 1, 1)}
+	cmd, out := d.start("break " + "debug.c:" + line(t, "spinning") + " if turns == -7\ncontinue\nprint turns > 3\nkill\n")
+	for end := time.Now().Add(2 * time.Minute); ; {
+		d.board.mu.Lock()
+		steps := d.board.steps
+		d.board.mu.Unlock()
+		if steps > 50 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("gdb does not step over its breakpoint: %s", out)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("gdb: %v", err)
+	}
+	d.want(out.String(), []string{`received signal SIGINT, Interrupt.`, `\$1 = 1`, `Inferior 1 .*killed`})
+}
+
 // TestLeave: detach, and a gdb that just ends, leave nothing behind.
 func TestLeave(t *testing.T) {
 	tool(t, "gdb-multiarch")
