@@ -21,7 +21,8 @@ func gdbCommand() *cobra.Command {
 		Long: "Gdb passes gdb's remote protocol between its own input and output and the\n" +
 			"file gdb of a simulated core (PATH is cores/N) or of a process on simulated\n" +
 			"cores (procs/NAME), whose vcores are gdb's threads. The cores halt when gdb\n" +
-			"connects, and go on when it detaches or ends.",
+			"connects, and go on when it detaches or ends. A machine of many busy cores and\n" +
+			"long epochs may answer late: set remotetimeout 60 before target remote.",
 		Args:              words(1, 1),
 		ValidArgsFunction: completeFirst,
 		RunE: func(cmd *cobra.Command, args []string) error {
