@@ -74,7 +74,7 @@ func boxDir() *Dir[*box] {
 				Dump: func(b *box) []string { return []string{fmt.Sprint(b.size)} },
 			},
 			{
-				Name: "env", Args: "K=V [X...]",
+				Name: "env", Args: "K=V [X...]", Secret: true,
 				Parse: func(w []string) (func(*Call, *box) error, error) {
 					return func(_ *Call, b *box) error { b.env = w; return nil }, nil
 				},
@@ -234,14 +234,14 @@ func TestSettingsAreTold(t *testing.T) {
 	var told []string
 	env.Changed = func(path, command string) { told = append(told, path+": "+command) }
 	h := open(t, walk(t, n, root, "ctl"), root, OWrite)
-	_, _ = write(h, root, "size 3\nlid on\nsize 99\n") // an action, and one that fails
+	_, _ = write(h, root, "size 3\nlid on\nenv 'A=not to be told'\nsize 99\n") // an action, a secret, and one that fails
 	c, _ := call(root)
 	for _, ch := range []Change{{Op: OpSet, Set: SetMode, Mode: 0o600}, {Op: OpSet, Set: SetSize}} {
 		if err := walk(t, n, root, "ctl").Change(c, ch); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := strings.Join(told, "; "); got != "/ctl: size 3; /ctl: chmod 0600" {
+	if got := strings.Join(told, "; "); got != "/ctl: size 3; /ctl: env A; /ctl: chmod 0600" {
 		t.Errorf("told: %s", got)
 	}
 }

@@ -20,6 +20,8 @@ type Verb[T Object] struct {
 	Doc  string
 	// Also are other names, which are understood and not told.
 	Also []string
+	// Secret: of K=V only K is told to those who watch, as V may be a password.
+	Secret bool
 	// Parse checks the words for syntax only and returns the action.
 	Parse func(words []string) (func(c *Call, t T) error, error)
 	// Dump returns the argument lists, quoted, that bring the present
@@ -121,6 +123,10 @@ func parseLine[T Object](verbs []Verb[T], file, line string) (command[T], error)
 	cmd.do = do
 	if v.Dump != nil {
 		cmd.set = line
+	}
+	if v.Secret {
+		key, _, _ := strings.Cut(words[1], "=")
+		cmd.set = v.Name + " " + key
 	}
 	return cmd, nil
 }

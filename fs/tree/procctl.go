@@ -43,7 +43,7 @@ func procSettings() []fs.Verb[*mcp.Proc] {
 			Dump: dumpExec,
 		},
 		{
-			Name: "env", Args: "K=V", Doc: "Set a variable of the program's environment. Before the start.",
+			Name: "env", Args: "K=V", Secret: true, Doc: "Set a variable of the program's environment. Before the start.",
 			Parse: func(w []string) (procAction, error) {
 				if strings.IndexByte(w[0], '=') < 1 {
 					return nil, sys.Errorf(syscall.EINVAL, "want K=V, not %q (an empty value: K=)", w[0])

@@ -88,7 +88,7 @@ func rootDir() *fs.Dir[*root] {
 			},
 			{
 				Name: "events", Perm: 0o444, Kind: fs.Stream, Open: open((*root).openEvents),
-				Doc:    "Every change from the open on. Each open file has its own queue of 1,024 records; what did not fit is told as \"lost N\". A setting is told as set, the file, and the command.",
+				Doc:    "Every change from the open on. Each open file has its own queue of 1,024 records; what did not fit is told as \"lost N\". A setting is told as set, the file, and the command; of env without the value.",
 				Format: "time kind object detail...",
 			},
 			{

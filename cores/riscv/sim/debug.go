@@ -120,6 +120,7 @@ func (m *Machine) hold(c *core) {
 		return
 	}
 	c.resume, c.state = c.state, Halted
+	m.stilled = true
 	d := c.debugging()
 	d.last, d.steps, d.ranging = Stop{}, 0, false
 	m.publish(c)

@@ -109,6 +109,9 @@ func (m *Machine) step() bool {
 	if m.replay() {
 		return false
 	}
+	if m.stilled {
+		m.dropIdle()
+	}
 	if len(m.active) == 0 && m.pending == 0 && len(m.sleepers) == 0 {
 		if m.awaitReplay() {
 			return true
@@ -135,6 +138,19 @@ func (m *Machine) step() bool {
 	m.settle()
 	m.look()
 	return true
+}
+
+// dropIdle leaves out the tiles that have nothing to do any more, as somebody has halted
+// or ended what they did: no time is to pass for them.
+func (m *Machine) dropIdle() {
+	m.stilled = false
+	m.active = slices.DeleteFunc(m.active, func(t int32) bool {
+		if m.tileRuns(t) {
+			return false
+		}
+		m.tiles[t].queued = false
+		return true
+	})
 }
 
 // tells reports whether an epoch of so many tiles and cycles publishes the

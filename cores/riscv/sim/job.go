@@ -217,7 +217,7 @@ func (m *Machine) endJob(j *Job, e Exit) {
 	if j.ended {
 		return
 	}
-	j.ended, j.exit = true, e
+	j.ended, j.exit, m.stilled = true, e, true
 	delete(m.jobs, j)
 	m.log.held = slices.DeleteFunc(m.log.held, func(h *Job) bool { return h == j })
 	for rank, l := range j.lost {
@@ -273,7 +273,7 @@ func (j *Job) Freeze(on bool) error {
 }
 
 func (m *Machine) freeze(j *Job, on bool) {
-	j.frozen = on
+	j.frozen, m.stilled = on, true
 	m.thaw(j)
 	if on {
 		for c := range j.all() {
@@ -288,7 +288,7 @@ func (m *Machine) thaw(j *Job) {
 		return
 	}
 	for c := range j.all() {
-		if !c.live() {
+		if !c.live() || c.state == Halted {
 			continue
 		}
 		if c.state == Running {

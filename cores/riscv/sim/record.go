@@ -90,6 +90,7 @@ func (m *Machine) Record(on bool) []byte {
 		m.log.text.Reset()
 		return out
 	}
+	m.lull()
 	m.record()
 	return nil
 }
@@ -111,6 +112,9 @@ func (m *Machine) shift(record []byte) (int64, error) {
 	var quantum, from uint64
 	if n, _ := fmt.Sscanf(string(record[:min(len(record), 200)]), recordHeader, &name, &quantum, &from); n < 3 {
 		return 0, nil // its epochs are this machine's
+	}
+	if name != m.spec.Name {
+		return 0, sys.Errorf(syscall.EINVAL, "replay: this is a record of %s, and here is %s", word(clip(name)), m.spec.Name)
 	}
 	if quantum != m.quantum {
 		return 0, sys.Errorf(syscall.EINVAL, "replay: this is a record of epochs of %d cycles, and here they have %d (quantum %d first)", quantum, m.quantum, quantum)
@@ -212,6 +216,8 @@ func parseInput(f []string, cores int) (in input, err error) {
 		return in, fmt.Errorf("data: want a name, not %q", clip(string(in.data)))
 	case in.kind == "signal" && (err != nil || n < 1 || n > 64):
 		return in, fmt.Errorf("data: want the number of a signal, not %q", clip(string(in.data)))
+	case in.kind == "chan" && len(in.data) > maxMessage:
+		return in, fmt.Errorf("data: a message has at most %d bytes, not %d", maxMessage, len(in.data))
 	case in.kind == "mem" && len(in.data) < 4, in.kind == "reg" && len(in.data) != regBytes:
 		return in, fmt.Errorf("data: want where, and what, not %d bytes", len(in.data))
 	}
@@ -290,14 +296,23 @@ func (m *Machine) letBegin(j *Job) {
 	}
 	for c := range j.all() {
 		c.began = m.now
+		if j.image != nil && c.live() { // entered just now: as one that is started
+			m.queue(c.tile)
+		}
 	}
-	m.thaw(j)
+	if j.image == nil {
+		m.thaw(j)
+	}
+	m.start()
 }
 
-// beginAnew starts a job from the beginning on the cores that it has. m.mu is held.
+// beginAnew starts a job from the beginning on the cores that it has: those that were
+// halted meanwhile are, and have the breakpoints that they had. m.mu is held.
 func (m *Machine) beginAnew(j *Job) error {
 	var ranks, ids []int32
 	var begun []start
+	var halted []*core
+	breaks := make(map[*core]map[uint32]string)
 	runs := m.runs(j.image, m.preparedLocked)
 	for c := range j.all() {
 		run, err := runs.on(int(c.id))
@@ -305,6 +320,12 @@ func (m *Machine) beginAnew(j *Job) error {
 			return err
 		}
 		ranks, ids, begun = append(ranks, c.rank), append(ids, c.id), append(begun, start{c, run.image})
+		if c.state == Halted {
+			halted = append(halted, c)
+		}
+		if c.debug != nil {
+			breaks[c] = c.debug.ctl
+		}
 	}
 	m.vacate(ids)
 	for _, s := range begun {
@@ -317,6 +338,13 @@ func (m *Machine) beginAnew(j *Job) error {
 	m.fill(begun)
 	for i, s := range begun {
 		m.enter(s.c, j, ranks[i])
+	}
+	for c, list := range breaks {
+		c.debugging().ctl = list
+		m.setBreaks(c)
+	}
+	for _, c := range halted {
+		m.hold(c)
 	}
 	return nil
 }
@@ -383,11 +411,27 @@ func (m *Machine) endReplay() {
 	m.input()
 }
 
+// heldUp reports whether somebody has stopped a process or halted a core, which would
+// run else: time stands until they go on. m.mu is held.
+func (m *Machine) heldUp() bool {
+	for j := range m.jobs {
+		if j.frozen {
+			return true
+		}
+		for c := range j.all() {
+			if c.state == Halted {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // awaitReplay moves the time of a machine that has nothing to do on to the next
-// input of a replay; false: there is none.
+// input of a replay; false: there is none, or it is not the time's to go on.
 func (m *Machine) awaitReplay() bool {
 	at, ok := m.log.nextInput()
-	if !ok || len(m.jobs) == 0 {
+	if !ok || len(m.jobs) == 0 || m.heldUp() {
 		return false
 	}
 	if at > m.epochs {

@@ -450,3 +450,189 @@ int main(void)
 		}
 	}
 }
+
+// counts counts until a message comes, and tells how far it came, three times.
+const counts = `#include <warren.h>
+#include <stdio.h>
+int main(void)
+{
+	char text[8];
+	for (int i = 0; i < 3; i++) {
+		unsigned long n = 0;
+		while (warren_try_recv(0, text, sizeof text, 0) < 0)
+			n++;
+		printf("%lu\n", n);
+	}
+	return 0;
+}
+`
+
+// TestReplayHeldUp: time stands in a replay while what would run is halted, stopped, or stands
+// in a debugger, and the input comes when it came; also from a snapshot of what was halted.
+func TestReplayHeldUp(t *testing.T) {
+	elf := buildText(t, counts)
+	m := bring(t, "mesh=2x1", Options{})
+	m.Record(true)
+	var want output
+	j := launch(t, m, elf, 1, &want)
+	feed := func(m *Machine) {
+		t.Helper()
+		for range 3 {
+			was := m.Retired(0)
+			until(t, "it runs", func() bool { return m.Retired(0) > was+20_000_000 })
+			put(t, m, 0, 0, "x")
+		}
+	}
+	feed(m)
+	ended(t, j)
+	hash(t, m)
+	cycles, _ := m.Now()
+	record := m.Record(false)
+
+	inputs, err := parseRecord(record, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := inputs[1].epoch // after the start
+	stands := func(m *Machine) {
+		t.Helper()
+		until(t, "at rest", m.Resting)
+		if _, epochs := m.Now(); epochs >= first {
+			t.Errorf("it is epoch %d, and the first input, of %d, was not to come yet", epochs, first)
+		}
+	}
+	for name, holdUp := range map[string]func(m *Machine, j *Job) error{
+		"halted": func(m *Machine, _ *Job) error {
+			if err := m.Halt([]int{0}); err != nil {
+				return err
+			}
+			stands(m)
+			return m.Run([]int{0})
+		},
+		"break": func(m *Machine, _ *Job) error { // its end comes long after all input
+			if err := m.Break([]int{0}, "main"); err != nil {
+				return err
+			}
+			until(t, "at rest", m.Resting)
+			m.NoBreaks([]int{0})
+			if m.State(0) == Halted { // else it was beyond main already
+				stands(m)
+				return m.Run([]int{0})
+			}
+			return nil
+		},
+		"stopped": func(m *Machine, j *Job) error {
+			if err := j.Freeze(true); err != nil {
+				return err
+			}
+			stands(m)
+			return j.Freeze(false)
+		},
+		"debugger": func(m *Machine, j *Job) error {
+			b := debugOf(t, j)
+			stands(m)
+			b.d.Detach(false)
+			return nil
+		},
+	} {
+		again := bring(t, "mesh=2x1", Options{Workers: 2})
+		if err := again.Replay(record); err != nil {
+			t.Fatal(err)
+		}
+		var got output
+		j := launch(t, again, elf, 1, &got)
+		if err := holdUp(again, j); err != nil {
+			t.Fatal(name, err)
+		}
+		ended(t, j)
+		hash(t, again)
+		now, _ := again.Now()
+		if name == "break" { // it loses what was left of the epoch
+			var was, is int
+			fmt.Sscan(want.String(), &was)
+			fmt.Sscan(got.String(), &is)
+			if is > was || was-is > int(again.Quantum()) {
+				t.Errorf("%s: it counted to %d, and in the record to %d", name, is, was)
+			}
+			continue
+		}
+		if now != cycles || again.Retired(0) != m.Retired(0) || got.String() != want.String() {
+			t.Errorf("%s: it wrote %q until %d, and in the record %q until %d", name, got.String(), now, want.String(), cycles)
+		}
+	}
+}
+
+// TestReplaySnapshot: what was halted in a snapshot is recorded, and replayed, from there on.
+func TestReplaySnapshot(t *testing.T) {
+	elf := buildText(t, counts)
+	m := bring(t, "mesh=2x1", Options{})
+	j := launch(t, m, elf, 1, new(output))
+	until(t, "it runs", func() bool { return m.Retired(0) > 1000 })
+	if err := m.Halt([]int{0}); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := m.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Record(true)
+	if err := m.Run([]int{0}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		was := m.Retired(0)
+		until(t, "it runs", func() bool { return m.Retired(0) > was+10_000 })
+		put(t, m, 0, 0, "x")
+	}
+	ended(t, j)
+	cycles, _ := m.Now()
+	retired := m.Retired(0)
+	record := m.Record(false)
+	for range 2 {
+		again := bring(t, "mesh=2x1", Options{Workers: 2})
+		if err := again.Restore(saved); err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Replay(record); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "at rest", again.Resting)
+		if err := again.Run([]int{0}); err != nil {
+			t.Fatal(err)
+		}
+		at(t, again, 0, Exited)
+		hash(t, again)
+		if now, _ := again.Now(); now != cycles || again.Retired(0) != retired {
+			t.Errorf("it ended at %d after %d instructions, and in the record at %d after %d", now, again.Retired(0), cycles, retired)
+		}
+	}
+}
+
+// TestRecordsOfOne: a record is of one machine, with epochs of one length.
+func TestRecordsOfOne(t *testing.T) {
+	m := bring(t, "mesh=2x1", Options{})
+	m.Record(true)
+	if err := m.SetQuantum(DefaultQuantum); err != nil {
+		t.Errorf("set to what it is: %v", err)
+	}
+	if err := m.SetQuantum(19); sys.Errno(err) != syscall.EBUSY {
+		t.Errorf("while a record is made: %v", err)
+	}
+	launchOn(t, m, build(t, "wait.c"), []int{0}, "one")
+	put(t, m, 0, 0, "x")
+	record := m.Record(false)
+	if err := bring(t, "mesh=3x1", Options{}).Replay(record); sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "of mesh=2x1, and here is mesh=3x1") {
+		t.Errorf("the record of another machine: %v", err)
+	}
+	again := bring(t, "mesh=2x1", Options{})
+	if err := again.Replay(record); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.SetQuantum(19); sys.Errno(err) != syscall.EBUSY {
+		t.Errorf("while a record is replayed: %v", err)
+	}
+	long := "1 chan 0 0 false " + strings.Repeat("AAAA", maxMessage/3+1)
+	if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(long)); sys.Errno(err) != syscall.EINVAL {
+		t.Errorf("a message that is too long: %v", err)
+	}
+}

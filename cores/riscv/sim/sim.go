@@ -84,6 +84,7 @@ type Machine struct {
 	cores    []core
 	tiles    []tile
 	active   []int32   // tiles with something to run or to look at
+	stilled  bool      // somebody halted or ended something: a tile of active may have nothing to do
 	pending  int       // ops that are on their way
 	late     [][]int32 // per part: tiles with ops in their inbox
 	sleepers []int32   // cores that sleep, the first to wake first
@@ -170,6 +171,13 @@ func (m *Machine) SetQuantum(q uint64) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	switch {
+	case q == m.quantum:
+	case m.log.replaying():
+		return sys.Errorf(syscall.EBUSY, "quantum: a record of epochs of %d cycles is being replayed (replay /dev/null ends that)", m.quantum)
+	case m.log.on:
+		return sys.Errorf(syscall.EBUSY, "quantum: a record of epochs of %d cycles is being made (record off ends that)", m.quantum)
+	}
 	m.quantum = q
 	return nil
 }
@@ -239,6 +247,17 @@ func (m *Machine) notice() <-chan struct{} {
 		m.passed = make(chan struct{})
 	}
 	return m.passed
+}
+
+// lull waits, where nothing can run, for what is on its way to arrive: as when all was halted
+// a moment ago. m.mu is held, and given back meanwhile.
+func (m *Machine) lull() {
+	for m.running && m.waits() {
+		done := m.notice()
+		m.mu.Unlock()
+		<-done
+		m.mu.Lock()
+	}
 }
 
 // Passed is the machine's time, in cycles, for readers that must not wait for an epoch.

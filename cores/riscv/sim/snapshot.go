@@ -188,6 +188,7 @@ type savedOp struct {
 // while a process is without some of its cores.
 func (m *Machine) Snapshot() ([]byte, error) {
 	m.mu.Lock()
+	m.lull()
 	s, err := m.save()
 	m.mu.Unlock()
 	if err != nil {
