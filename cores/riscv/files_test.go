@@ -184,18 +184,6 @@ func TestProgramsInSRAM(t *testing.T) {
 	}
 }
 
-func (p *play) send(core, channel int, text string) {
-	f, err := p.open(fmt.Sprintf("cores/%d/chan/%d", core, channel), fs.OWrite)
-	if err != nil {
-		p.fail("%v", err)
-	}
-	defer f.h.Close()
-	if q := p.write(f, []byte(text)); q.err != nil {
-		p.fail("%v", q.err)
-	}
-	p.settle()
-}
-
 // TestWaitUnderDebugger: wait tells nothing of halts by a debugger, whenever it was opened.
 func TestWaitUnderDebugger(t *testing.T) {
 	p := newPlay(t, false)
