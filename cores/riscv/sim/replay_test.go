@@ -618,7 +618,8 @@ func TestRecordsOfOne(t *testing.T) {
 	if err := m.SetQuantum(19); sys.Errno(err) != syscall.EBUSY {
 		t.Errorf("while a record is made: %v", err)
 	}
-	launchOn(t, m, build(t, "wait.c"), []int{0}, "one")
+	launchOn(t, m, build(t, "small.c"), []int{0}, "echo")
+	at(t, m, 0, Parked)
 	put(t, m, 0, 0, "x")
 	record := m.Record(false)
 	if err := bring(t, "mesh=3x1", Options{}).Replay(record); sys.Errno(err) != syscall.EINVAL || !strings.Contains(err.Error(), "of mesh=2x1, and here is mesh=3x1") {
