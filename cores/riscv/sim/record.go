@@ -253,6 +253,10 @@ func (m *Machine) logJob(j *Job, kind, data string) {
 // was recorded, or another program runs. m.mu is held.
 func (m *Machine) again(c *core, in input) {
 	switch j := c.job; {
+	case in.kind == "chan":
+		m.putInput(c, uint8(in.channel), in.data)
+	case in.kind == "read":
+		m.readAgain(c, uint8(in.channel))
 	case in.kind == "mem":
 		_ = m.writeMemory(c, in.data[4:], binary.LittleEndian.Uint32(in.data))
 	case in.kind == "reg":
@@ -296,14 +300,10 @@ func (m *Machine) letBegin(j *Job) {
 	}
 	for c := range j.all() {
 		c.began = m.now
-		if j.image != nil && c.live() { // entered just now: as one that is started
-			m.queue(c.tile)
-		}
 	}
-	if j.image == nil {
+	if j.image == nil { // else it has begun just now
 		m.thaw(j)
 	}
-	m.start()
 }
 
 // beginAnew starts a job from the beginning on the cores that it has: those that were
@@ -366,19 +366,13 @@ func (m *Machine) replay() (stands bool) {
 			return true
 		}
 		r.replay = r.replay[1:]
-		c := &m.cores[in.core]
-		switch {
-		case in.kind == "chan":
-			m.putInput(c, uint8(in.channel), in.data)
-		case in.kind == "read":
-			m.readAgain(c, uint8(in.channel))
-		case in.kind == "start":
+		if in.kind == "start" {
 			j := r.held[0]
 			r.held, r.asked = r.held[1:], false
 			m.letBegin(j)
-		default:
-			m.again(c, in)
+			continue
 		}
+		m.again(&m.cores[in.core], in)
 	}
 	if len(r.replay) == 0 {
 		m.endReplay()

@@ -81,21 +81,21 @@ func TestTransfersThatFail(t *testing.T) {
 			t.Errorf("%s: %+v", body, e)
 		}
 	}
-	for call, want := range map[string]string{
-		"noc_async_read(get_noc_addr(200, 1, 0x40), 0x80, 32)":                                    "noc_async_read: 32 bytes at 0x40 of tile (200,1), and at 0x80 here: ",
-		"noc_async_write(0x80, get_noc_addr(1, 0, 0xfffffff0), 32)":                               "noc_async_write: 32 bytes at 0xfffffff0 of tile (1,0), and at 0x80 here: ",
-		"noc_async_write_multicast(0x80, get_noc_multicast_addr(0, 1, 2, 3, 0xfffffff0), 32, 11)": "noc_async_write_multicast: 32 bytes at 0xfffffff0 of tile (0,1) to (2,3), and at 0x80 here: ",
-		"get_arg_val<uint32_t>(3)":                                                                "runtime argument 3: there are 0",
-		"get_common_arg_val<uint32_t>(1)":                                                         "common runtime argument 1: there are 0",
+	for _, c := range []struct{ call, want string }{
+		{"noc_async_read(get_noc_addr(200, 1, 0x40), 0x80, 32)", "noc_async_read: 32 bytes at 0x40 of tile (200,1), and at 0x80 here: "},
+		{"noc_async_write(0x80, get_noc_addr(1, 0, 0xfffffff0), 32)", "noc_async_write: 32 bytes at 0xfffffff0 of tile (1,0), and at 0x80 here: "},
+		{"noc_async_write_multicast(0x80, get_noc_multicast_addr(0, 1, 2, 3, 0xfffffff0), 32, 11)", "noc_async_write_multicast: 32 bytes at 0xfffffff0 of tile (0,1) to (2,3), and at 0x80 here: "},
+		{"get_arg_val<uint32_t>(3)", "runtime argument 3: there are 0"},
+		{"get_common_arg_val<uint32_t>(1)", "common runtime argument 1: there are 0"},
 	} {
 		file := filepath.Join(t.TempDir(), "k.cpp")
-		if err := os.WriteFile(file, []byte("#include \"dataflow_api.h\"\nvoid kernel_main()\n{\n\t"+call+";\n}\n"), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte("#include \"dataflow_api.h\"\nvoid kernel_main()\n{\n\t"+c.call+";\n}\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out := new(output)
 		e := ended(t, launch(t, bring(t, "blackhole", Options{}), buildFile(t, file), 1, out))
-		if !strings.HasPrefix(out.String(), want) || e.Code != 128+int(syscall.SIGABRT) {
-			t.Errorf("%s: %s%+v", call, out, e)
+		if !strings.HasPrefix(out.String(), c.want) || e.Code != 128+int(syscall.SIGABRT) {
+			t.Errorf("%s: %s%+v", c.call, out, e)
 		}
 	}
 }

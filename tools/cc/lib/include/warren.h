@@ -155,8 +155,8 @@ static inline uint32_t warren_role(void) { return warren_info(WARREN_ROLE); }
 static inline uint32_t warren_at(uint32_t x, uint32_t y) { return 0x80000000u | y << 12 | x; }
 
 /* The same for the tile of a number, from 0 to WARREN_TILES - 1: they are numbered
- * as the machine's description has them, which need not be row by row. No
- * destination (-ESRCH) if there is none. */
+ * as the machine's description has them, which need not be row by row. If
+ * there is none, it is no destination (-ENXIO). */
 static inline uint32_t warren_tile(uint32_t number)
 {
 	return warren_call(WARREN_CALL_INFO, WARREN_TILE_AT, number, 0, 0, 0, NULL);
