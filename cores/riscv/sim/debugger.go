@@ -201,7 +201,7 @@ func (d *Debugger) Detach(kill bool) {
 	d.watches = nil
 	for _, id := range d.cores {
 		c := &m.cores[id]
-		if c.debug == nil || c.debug.session != d {
+		if !d.has(c) {
 			continue
 		}
 		c.debug.session = nil

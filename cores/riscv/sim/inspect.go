@@ -159,7 +159,7 @@ func (d *Debugger) SetWatch(addr, n uint32, kind gdb.Watch, on bool) error {
 // renew passes the stops on to the cores. m.mu is held.
 func (d *Debugger) renew() {
 	for _, id := range d.cores {
-		if c := &d.m.cores[id]; c.debug != nil && c.debug.session == d {
+		if c := &d.m.cores[id]; d.has(c) {
 			d.m.setBreaks(c)
 		}
 	}
