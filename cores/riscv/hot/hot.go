@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -44,11 +45,22 @@ type Module struct {
 	stats   Stats
 }
 
-// A table gives the entries of a segment, by half-word: 1 plus their number.
+// A table gives the entries of a segment, by half-word: 1 plus their number. ways
+// is how far it is to the next.
 type table struct {
-	lo uint32
-	at []uint32
+	lo   uint32
+	at   []uint32
+	ways []way
 }
+
+// A way is how many instructions there are from a place to the next entry, or up to
+// and with the next jump, if that is nearer; 0 if no instruction begins there.
+type way uint8
+
+const (
+	farthest way = 100
+	jumps    way = 0x80 // the last of them is a jump
+)
 
 // An entry is a place where the module's code may be entered.
 type entry struct {
@@ -146,7 +158,7 @@ func (m *Module) Close() error { return m.code.Close(context.Background()) }
 // index notes where the module may be entered.
 func (m *Module) index(t *translator) {
 	for _, s := range t.texts {
-		m.tables = append(m.tables, table{s.Addr, make([]uint32, len(s.Bytes)/2)})
+		m.tables = append(m.tables, table{lo: s.Addr, at: make([]uint32, len(s.Bytes)/2)})
 	}
 	m.chunk = math.MaxInt32 / 2
 	for k, f := range t.funcs {
@@ -173,8 +185,58 @@ func (m *Module) index(t *translator) {
 			m.stats.Instructions += len(n.code)
 		}
 	}
+	for k, s := range t.texts {
+		m.tables[k].measure(s, t.image)
+	}
 	m.stats.Functions, m.stats.Found, m.stats.Entries = len(t.funcs), len(t.entries), len(m.entries)
 	m.lacking.note(t)
+}
+
+// measure fills in the ways of a table whose entries are known.
+func (t *table) measure(s rv.Text, image *rv.Image) {
+	t.ways = make([]way, len(t.at))
+	type place struct {
+		o  uint32 // in half-words
+		op rv.Op
+	}
+	var places []place
+	half := func(o uint32) uint32 { return uint32(s.Bytes[2*o]) | uint32(s.Bytes[2*o+1])<<8 }
+	for o, n := uint32(0), uint32(len(t.at)); o < n; {
+		w := half(o)
+		if w&3 == 3 {
+			if o+1 == n {
+				break
+			}
+			w |= half(o+1) << 16
+		}
+		in := image.Decode(w)
+		places = append(places, place{o, in.Op})
+		o += max(uint32(in.Len), image.Align()) / 2
+	}
+	next := way(0)
+	for k := len(places) - 1; k >= 0; k-- {
+		switch p := places[k]; {
+		case p.op >= rv.JAL && p.op <= rv.BGEU, p.op == rv.ILLEGAL, p.op >= rv.FENCE && p.op < rv.FLW:
+			next = 1 | jumps
+		case next&^jumps >= farthest || k+1 < len(places) && t.at[places[k+1].o] != 0:
+			next = 1
+		default:
+			next++
+		}
+		t.ways[places[k].o] = next
+	}
+}
+
+// way returns how far it is from pc to the next entry, and whether a jump is there.
+func (m *Module) way(pc uint32) (n int64, jump bool) {
+	for k := range m.tables {
+		t := &m.tables[k]
+		if o := (pc - t.lo) / 2; o < uint32(len(t.ways)) && pc&1 == 0 {
+			w := t.ways[o]
+			return int64(w &^ jumps), w&jumps != 0
+		}
+	}
+	return 0, false
 }
 
 // An Instance runs harts whose memory lies at the same place. It belongs to
@@ -205,6 +267,11 @@ type memory struct{ mem []byte }
 func (m memory) Reallocate(uint64) []byte { return m.mem }
 func (m memory) Free()                    {}
 
+// instanceConfig is what wazero is to know of instances. They have no use for random
+// numbers; without a source of its own each would be given one, which takes longer
+// than all else.
+var instanceConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(strings.NewReader(""))
+
 // Instance makes an instance over mem, in which the windows lie at the offsets
 // off0 and, behind the first, off1. It does not copy mem, which harts may use
 // and change as long as the instance does not run.
@@ -223,7 +290,7 @@ func (m *Module) Instance(mem []byte, off0, off1 int) (*Instance, error) {
 	mem = mem[:min(len(mem), math.MaxUint32)]
 	ctx := experimental.WithMemoryAllocator(context.Background(),
 		experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return memory{mem} }))
-	mod, err := m.engine.rt.InstantiateModule(ctx, m.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	mod, err := m.engine.rt.InstantiateModule(ctx, m.code, instanceConfig)
 	if err != nil {
 		return nil, fmt.Errorf("translated image: %w", err)
 	}
@@ -318,23 +385,36 @@ func (i *Instance) judge(used uint64) {
 // come here.
 func (i *Instance) search(h *rv.Hart, end uint64, cost int64) rv.Why {
 	lack := -1
-	for n := range walk {
+	for n := int64(0); n < walk; {
 		left := int64(end - h.Instret - h.Extra)
 		if left <= 0 {
 			return rv.Budget
 		}
-		why := h.Step(nil)
-		if n == 0 {
+		why := rv.Budget
+		switch k, jump := i.m.way(h.PC); {
+		case n == 0 || k == 0:
+			why = h.Step(nil)
+			n++
+		case k >= left:
+			return h.Run(left)
+		case jump:
+			why = h.Most(k + 1)
+			n += k
+		default:
+			why = h.Run(k)
+			n += k
+		}
+		if cost >= 0 {
 			// By now a call that was left is done.
 			lack = i.m.lacking.at(h.PC)
 			i.m.lacking.add(lack, cost)
-			i.lack = lack
+			i.lack, cost = lack, -1
 		}
 		if why != rv.Budget {
 			return why
 		}
 		if e := i.m.entry(h.PC); e != nil {
-			i.m.lacking.add(lack, int64(n)*costStep)
+			i.m.lacking.add(lack, n*costStep)
 			if left = int64(end - h.Instret - h.Extra); left < e.need && left > 0 {
 				return h.Run(left)
 			}

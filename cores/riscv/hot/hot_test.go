@@ -38,3 +38,58 @@ func TestPrograms(t *testing.T) {
 		})
 	}
 }
+
+// TestSearch: what is between two entries is interpreted in pieces, and yet no entry is
+// passed by, nor the end of a budget.
+func TestSearch(t *testing.T) {
+	for _, name := range programs {
+		file := build(t, name)
+		p, twin := load(t, file), load(t, file)
+		m, err := engine(t).Compile(p.hart, Choice{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i, err := m.Instance(p.mem, 0, privSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := func(h *rv.Hart) uint64 { return h.Instret + h.Extra }
+		found, inPieces := 0, 0
+		for n := range 600 {
+			for why := p.hart.Run(997); why != rv.Budget; why = p.hart.Run(997) {
+				if why != rv.Call || !p.serve() {
+					break
+				}
+			}
+			*twin.hart = *p.hart
+			twin.hart.Win[0].Mem, twin.hart.Win[1].Mem = twin.mem[:privSize], twin.mem[privSize:]
+			copy(twin.mem, p.mem)
+			start := now(p.hart)
+			end := start + uint64(1+n%300)
+			steps := 0
+			for why := rv.Budget; steps == 0 || why == rv.Budget && m.entry(twin.hart.PC) == nil && steps < walk && now(twin.hart) < end; steps++ {
+				why = twin.hart.Step(nil)
+			}
+			if steps == walk {
+				continue
+			}
+			e := m.entry(twin.hart.PC)
+			if e != nil && now(twin.hart) < end && int64(end-now(twin.hart)) < e.need {
+				twin.hart.Run(int64(end - now(twin.hart)))
+			}
+			i.search(p.hart, end, 0)
+			if !same(p.hart, twin.hart) || !bytes.Equal(p.mem, twin.mem) {
+				t.Fatalf("%s: search from cycle %d to %d ends at pc %#x, cycle %d; want pc %#x, cycle %d", name, start, end, p.hart.PC, now(p.hart), twin.hart.PC, now(twin.hart))
+			}
+			if e != nil {
+				found++
+			}
+			if k, _ := m.way(p.hart.PC); k > 1 {
+				inPieces++
+			}
+		}
+		if found < 100 || inPieces < 20 {
+			t.Errorf("%s: %d entries found, %d pieces of more than one instruction: the test says nothing", name, found, inPieces)
+		}
+	}
+}

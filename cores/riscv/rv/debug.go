@@ -30,7 +30,7 @@ func (h *Hart) Step(d *Debug) Why {
 	switch {
 	case !ok:
 		return Fault
-	case d.watched(h.touching(in)):
+	case d != nil && d.watched(h.touching(in)):
 		return Stop
 	}
 	return h.exec(in)
@@ -77,7 +77,7 @@ func (h *Hart) touching(in Inst) touch {
 
 // watched reports whether an access is one that stops, and notes it.
 func (d *Debug) watched(t touch) bool {
-	if d == nil || t.size == 0 {
+	if t.size == 0 {
 		return false
 	}
 	for i, w := range d.Watches {

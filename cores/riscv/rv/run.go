@@ -23,6 +23,19 @@ func (h *Hart) Run(budget int64) Why {
 	return Budget
 }
 
+// Most is Run for those who do not mind where it ends: it executes an instruction at
+// least, and ends where a cycle of the budget is left, or earlier, as that saves to
+// execute the last one by itself. Two that the loop does as one may take that cycle
+// too; a jump is never the first of such. So a budget of one more than there are
+// instructions up to a jump is enough for the jump and too little for what follows it.
+func (h *Hart) Most(budget int64) Why {
+	h.X[0] = 0
+	if s := h.Image.find(h.PC); s != nil && h.fast(s, min(budget, longest)) {
+		return Budget
+	}
+	return h.one()
+}
+
 // fast runs the loop, and reports whether the budget has changed.
 func (h *Hart) fast(s *segment, budget int64) bool {
 	first := s.at[(h.PC-s.base)/2]
