@@ -28,7 +28,7 @@ var stateNames = [...]string{"idle", "ready", "running", "parked", "halted", "ex
 func (s State) String() string { return stateNames[s] }
 
 // core is a core: its hart, and what it waits for. A core that never ran has
-// neither hart nor boxes.
+// neither hart nor boxes. What each epoch looks at lies together.
 type core struct {
 	id, tile int32
 	rank     int32 // in its job; -1
@@ -45,13 +45,13 @@ type core struct {
 	wait     waiting
 	hart     *rv.Hart
 	prog     *program
-	image    *Image // what it was loaded with by its ctl
 	job      *Job
-	inst     *hot.Instance
-	bearable int64 // what may be lost until a better instance is to be had
-	sampleIn int64 // cycles to the next sample
-	boxes    *boxes
 	debug    *debug
+	inst     *hot.Instance
+	image    *Image // what it was loaded with by its ctl
+	bearable int64  // what may be lost until a better instance is to be had
+	sampleIn int64  // cycles to the next sample
+	boxes    *boxes
 	code     int32 // exit status
 	brk      uint32
 	account  *account // nil: it has no program

@@ -19,11 +19,13 @@ type crew struct {
 
 // A share is parts that lie next to each other. Each worker does those of its own
 // share, and then helps others with theirs: so it does mostly what it did in the
-// last piece of work, whose memory its processor has at hand.
+// last piece of work, whose memory its processor has at hand. It begins with the
+// last of them, which were done last: parts that are handed on in the order in
+// which they were done are gone through back and forth, as a cache likes it.
 type share struct {
-	next atomic.Int64
-	end  int64
-	_    [48]byte // no other's in its line of the cache
+	left  atomic.Int64 // the next part, and one
+	first int64
+	_     [48]byte // no other's in its line of the cache
 }
 
 // A helper is a worker's goroutine.
@@ -71,8 +73,8 @@ func (k *crew) spread(first *worker, n int, do func(*worker, int)) {
 func (k *crew) begin(n int, do func(*worker, int)) {
 	k.do = do
 	for i := range k.shares {
-		k.shares[i].next.Store(int64(n * i / len(k.shares)))
-		k.shares[i].end = int64(n * (i + 1) / len(k.shares))
+		k.shares[i].first = int64(n * i / len(k.shares))
+		k.shares[i].left.Store(int64(n * (i + 1) / len(k.shares)))
 	}
 	k.left.Store(int32(len(k.rest)))
 	k.turn.Add(1)
@@ -91,8 +93,8 @@ func (k *crew) work(w *worker) {
 	for i := range k.shares {
 		s := &k.shares[(w.num+i)%len(k.shares)]
 		for {
-			part := s.next.Add(1) - 1
-			if part >= s.end {
+			part := s.left.Add(-1)
+			if part < s.first {
 				break
 			}
 			k.do(w, int(part))

@@ -215,7 +215,7 @@ func (m *Machine) run(list []int32, end uint64, lone bool) {
 // spread does n pieces of work, each by one of the workers.
 func (m *Machine) spread(n int, do func(*worker, int)) {
 	if n <= fewTiles || len(m.workers) == 1 {
-		for i := range n {
+		for i := n - 1; i >= 0; i-- { // as a crew does
 			do(m.workers[0], i)
 		}
 		return

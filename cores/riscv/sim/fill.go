@@ -1,6 +1,12 @@
 package sim
 
-import "sync"
+import (
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
 
 // A start is a core whose program memory is to be filled: with its program, if
 // that is not there yet, and with what it is started with; nil: it is not started.
@@ -55,9 +61,22 @@ func (c *core) fill() {
 	mem := c.hart.Win[0].Mem
 	for _, s := range c.prog.exe.Segments {
 		if inRange(s.Addr, s.MemSize, PrivateBase, uint32(len(mem))) {
-			copy(mem[s.Addr-PrivateBase:], s.Data)
+			write(mem[s.Addr-PrivateBase:], s.Data)
 		}
 	}
+}
+
+// write copies data to memory that was not touched yet, as a rule. To ask the host for
+// all pages at once takes half as long as to have it find one by one that they are
+// missing; a host that does not know how (Linux before 5.14) does the latter.
+func write(mem, data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	page := uintptr(os.Getpagesize())
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+	_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), -int(at%page))), len(data)+int(at%page)), unix.MADV_POPULATE_WRITE)
+	copy(mem, data)
 }
 
 // stackWords is arguments and environment as they lie at the end of a program
@@ -75,7 +94,7 @@ func (s *stackWords) push(c *core, image *Image) {
 		*s = stackWords{image, size, layWords(image, size)}
 	}
 	at := s.size - uint32(len(s.data))
-	copy(mem[at:], s.data)
+	write(mem[at:], s.data)
 	c.hart.X[2] = PrivateBase + at
 }
 
