@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"syscall"
 
@@ -39,13 +40,16 @@ func (r *roleRuns) on(id int) (roleRun, error) {
 	if run.image, err = r.image(role); err != nil {
 		return run, err
 	}
-	if run.p, err = r.prepare(run.image, id); err != nil {
+	sum := sha256.Sum256(run.image.ELF)
+	if run.p = r.bySum[sum]; run.p != nil {
+		_, err = run.p.decode(r.m.extensions(id))
+	} else {
+		run.p, err = r.prepare(run.image, id)
+	}
+	if err != nil {
 		return run, err
 	}
-	if same := r.bySum[run.p.sum]; same != nil {
-		run.p = same
-	}
-	r.bySum[run.p.sum] = run.p
+	r.bySum[sum] = run.p
 	r.byRole[role] = run
 	return run, nil
 }
