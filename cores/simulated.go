@@ -97,6 +97,7 @@ type Simulator interface {
 	// Record begins a record of all input from files, which is written when it
 	// is ended by "".
 	Record(u *sys.User, file string) error
+	DropRecord() // ends it and writes nothing
 	Recording() string
 	Replay(u *sys.User, file string) error
 	// AppendTime is the machine's time, in cycles and epochs.

@@ -88,5 +88,6 @@ func (s *simulator) SetQuantum(q uint64) error               { return s.sim.SetQ
 func (s *simulator) Snapshot(u *sys.User, file string) error { return s.sim.Snapshot(u, file) }
 func (s *simulator) Restore(u *sys.User, file string) error  { return s.sim.Restore(u, file) }
 func (s *simulator) Record(u *sys.User, file string) error   { return s.sim.Record(u, file) }
+func (s *simulator) DropRecord()                             { s.sim.DropRecord() }
 func (s *simulator) Recording() string                       { return s.sim.Recording() }
 func (s *simulator) Replay(u *sys.User, file string) error   { return s.sim.Replay(u, file) }

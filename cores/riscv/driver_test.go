@@ -2,6 +2,7 @@ package riscv
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -228,6 +229,14 @@ func TestUsers(t *testing.T) {
 	if err := d.Snapshot(other, filepath.Join(filepath.Dir(small), "snap")); sys.Errno(err) != syscall.EACCES {
 		t.Errorf("snapshot: %v", err)
 	}
+	dir := t.TempDir()
+	shut, link := filepath.Join(dir, "shut"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Mkdir(shut, 0o700), os.Symlink(filepath.Join(shut, "snap"), link)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Snapshot(other, link); sys.Errno(err) != syscall.EACCES {
+		t.Errorf("snapshot by a link: %v", err)
+	}
 	if err := d.LoadProgram(sys.Nobody(), cores.Set{0}, []string{small}); sys.Errno(err) != syscall.EPERM {
 		t.Errorf("nobody's load: %v", err)
 	}
@@ -319,6 +328,11 @@ func TestRecordIsKept(t *testing.T) {
 		if err := d.Record(nil, ""); sys.Errno(err) != syscall.ENOENT || !strings.Contains(err.Error(), "record off tries again") || d.Recording() != file {
 			t.Errorf("%v, recording %q", err, d.Recording())
 		}
+		for _, other := range []string{file, file + "2"} {
+			if err := d.Record(nil, other); sys.Errno(err) != syscall.EBUSY || !strings.Contains(err.Error(), "record drop gives it up") {
+				t.Errorf("a record of %s while another is kept: %v", other, err)
+			}
+		}
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -395,4 +409,33 @@ func TestSRAM(t *testing.T) {
 		t.Error(err)
 	}
 	wait(t, j)
+}
+
+// TestRecordIsDropped: a record can be given up, also one that could not be written.
+func TestRecordIsDropped(t *testing.T) {
+	d := openMachine(t, "mesh=1x1")
+	defer d.Close()
+	dir := filepath.Join(t.TempDir(), "dir")
+	file := filepath.Join(dir, "record")
+	for _, ended := range []bool{false, true} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Record(nil, file); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if ended && d.Record(nil, "") == nil {
+			t.Error("a record was written where nothing can be")
+		}
+		d.DropRecord()
+		if d.Recording() != "" || d.m.Recording() {
+			t.Errorf("ended %t: recording %q after drop", ended, d.Recording())
+		}
+		if err := d.Record(nil, ""); err != nil {
+			t.Errorf("ended %t: off after drop: %v", ended, err)
+		}
+	}
 }

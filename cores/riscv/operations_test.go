@@ -195,7 +195,7 @@ func (p *play) opQuantum(a, _, _ byte) {
 
 func (p *play) opRecord(a, b, _ byte) {
 	file := filepath.Join(p.dir, "record")
-	p.do("record "+pick([]string{file, "off", file, "off", "/nowhere/x", p.dir, "relative", "''"}, a)+"\n", "cores/ctl")
+	p.do("record "+pick([]string{file, "off", file, "off", "/nowhere/x", p.dir, "relative", "drop", "''"}, a)+"\n", "cores/ctl")
 }
 
 func (p *play) opReplay(a, b, c byte) {

@@ -200,6 +200,8 @@ func (d *Driver) Record(u *sys.User, file string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch old := d.record; {
+	case file != "" && old.done != nil:
+		return sys.Errorf(syscall.EBUSY, "record: %s has ended and could not be written (record off tries again, record drop gives it up)", old.file)
 	case file == old.file:
 		return nil
 	case file != "" && old.file != "":
@@ -224,10 +226,20 @@ func (d *Driver) endRecord() error {
 		r.done = d.m.Record(false)
 	}
 	if err := writeAs(r.user, r.file, r.done); err != nil {
-		return sys.Errorf(sys.Errno(err), "record: %v (it has ended and is kept: record off tries again)", err)
+		return sys.Errorf(sys.Errno(err), "record: %v (it has ended and is kept: record off tries again, record drop gives it up)", err)
 	}
 	d.record = record{}
 	return nil
+}
+
+// DropRecord ends the record and writes nothing; its file is left as it is.
+func (d *Driver) DropRecord() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.record.file != "" && d.record.done == nil {
+		d.m.Record(false)
+	}
+	d.record = record{}
 }
 
 // Recording is the file that a record goes to; "": none.

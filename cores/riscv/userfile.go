@@ -77,12 +77,13 @@ func readAs(u *sys.User, dir, file string, most int64) ([]byte, error) {
 
 // replace writes what it reads to the file $1: to where that leads if it is a link.
 // A regular file appears whole or not at all; into a device or pipe it writes, as
-// there is nothing to be put in the place of that.
+// there is nothing to be put in the place of that. A link that leads nowhere readlink
+// says nothing of: cat does.
 const replace = `
 if [ -d "$1" ]; then echo "Is a directory" >&2; exit 1; fi
 if [ -e "$1" ] && [ ! -f "$1" ]; then cat >"$1"; exit; fi
 f=$1
-if [ -L "$f" ]; then f=$(readlink -f -- "$f") || { echo "No such file or directory" >&2; exit 1; }; fi
+if [ -L "$f" ]; then f=$(readlink -f -- "$f") || { cat -- "$1" >/dev/null; exit 1; }; fi
 t=$(mktemp "$f.XXXXXX") && cat >"$t" && mv -f -- "$t" "$f" || { s=$?; rm -f -- "$t"; exit $s; }`
 
 // writeAs writes a file as the user who names it.

@@ -39,6 +39,7 @@ func TestWriteAs(t *testing.T) {
 	ok(os.Symlink("real", at("link")))
 	ok(os.Symlink("new", at("dangling")))
 	ok(os.Symlink("none/new", at("lost")))
+	ok(os.Symlink("circle", at("circle")))
 	ok(os.Mkdir(at("folder"), 0o755))
 	ok(syscall.Mkfifo(at("pipe"), 0o644))
 
@@ -68,7 +69,7 @@ func TestWriteAs(t *testing.T) {
 	}
 	is("pipe", os.ModeNamedPipe)
 
-	for name, want := range map[string]error{at("folder"): syscall.EISDIR, at("lost"): syscall.ENOENT, at("none/x"): syscall.ENOENT} {
+	for name, want := range map[string]error{at("folder"): syscall.EISDIR, at("lost"): syscall.ENOENT, at("circle"): syscall.ELOOP, at("none/x"): syscall.ENOENT} {
 		if err := writeAs(nil, name, []byte("five")); !errors.Is(err, want) {
 			t.Errorf("%s: %v: want %v", name, err, want)
 		}

@@ -178,7 +178,7 @@ func procFiles() []fs.File[*mcp.Proc] {
 		},
 		{
 			Name: "stdin", Perm: 0o200, Kind: fs.Stream, Open: openStdin,
-			Doc: "The program's input, from before its start: up to 1 MiB is kept until it reads it, then writes wait. It ends by eof in ctl, or, with hold on, by the last close of this file.",
+			Doc: "The program's input, from before its start: up to 1 MiB is kept beside what is in its pipe until it reads it, then writes wait. It ends by eof in ctl, or, with hold on, by the last close of this file.",
 		},
 		{
 			Name: "stdout", Perm: 0o440, Kind: fs.Log, Size: (*mcp.Proc).StdoutSize,

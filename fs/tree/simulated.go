@@ -408,8 +408,8 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 		}
 	}
 	record := fs.Verb[*coreRoot]{
-		Name: "record", Args: "FILE | off",
-		Doc: "(simulated) Keep all input that the machine gets from files (stdin, messages, what is written to mem and regs, and when messages of cores were read, which makes room for more), with its time, and write it to FILE at off, or when the server is stopped. " +
+		Name: "record", Args: "FILE | off | drop",
+		Doc: "(simulated) Keep all input that the machine gets from files (stdin, messages, what is written to mem and regs, and when messages of cores were read, which makes room for more), with its time, and write it to FILE at off, or when the server is stopped; if that fails it is kept, for off to try again. drop ends it and writes nothing. " +
 			"Of commands the starts of programs are kept, stops and kills; restore begins the record anew, and quantum is refused meanwhile.",
 	}
 	record.Dump = func(r *coreRoot) []string {
@@ -420,10 +420,13 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 	}
 	record.Parse = func(w []string) (func(*fs.Call, *coreRoot) error, error) {
 		name := w[0]
-		if name == "off" {
+		switch {
+		case name == "drop":
+			return of("record", func(_ *fs.Call, s cores.Simulator) error { s.DropRecord(); return nil })
+		case name == "off":
 			name = ""
-		} else if !strings.HasPrefix(name, "/") {
-			return nil, sys.Errorf(syscall.EINVAL, "want an absolute path, or off, not %q", name)
+		case !strings.HasPrefix(name, "/"):
+			return nil, sys.Errorf(syscall.EINVAL, "want an absolute path, off or drop, not %q", name)
 		}
 		return of("record", func(c *fs.Call, s cores.Simulator) error { return s.Record(c.User(), name) })
 	}
