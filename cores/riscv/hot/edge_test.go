@@ -274,6 +274,7 @@ func TestInstances(t *testing.T) {
 		}
 		h := p.got
 		h.PC, h.X[1], h.X[10] = privBase, privBase+2048, 7
+		i.least = 0
 		i.Run(h, 2)
 		if h.X[10] != 8+uint32(n%2) || i.Entered != 1 {
 			t.Fatalf("a0 is %d, %d entries", h.X[10], i.Entered)
@@ -403,5 +404,41 @@ func TestRefused(t *testing.T) {
 	h.Image = empty
 	if _, err := e.Compile(&h, Choice{}); err == nil {
 		t.Error("an image without code was translated")
+	}
+}
+
+// TestLittleBetweenCalls has a loop that calls the system each time around, so that
+// the code does little for what it costs to enter it: it is let be for longer and
+// longer. When the calls end it is entered again.
+func TestLittleBetweenCalls(t *testing.T) {
+	p := pair(t, engine(t), words(
+		encI(0x13, 0, 10, 10, 1), // L: addi a0, a0, 1
+		encB(0, 11, 0, 8),        // beqz a1, S
+		0x73,                     // ecall
+		encI(0x13, 0, 14, 14, -1),
+		encB(1, 14, 0, -16), // S: bnez a4, L
+		ret,
+	), true)
+	p.both(func(h *rv.Hart) { h.PC, h.X[1], h.X[11], h.X[14] = privBase, privBase+2048, 1, 1<<31 })
+	p.inst.least = worth
+	slices := func(n int) {
+		for range n {
+			for _, run := range []func(int64) rv.Why{p.want.Run, func(b int64) rv.Why { return p.inst.Run(p.got, b) }} {
+				run(1000)
+			}
+		}
+		if !same(p.want, p.got) {
+			t.Fatalf("want pc %#x, %d instructions, got pc %#x, %d", p.want.PC, p.want.Instret, p.got.PC, p.got.Instret)
+		}
+	}
+	slices(2_000_000)
+	if n := p.inst.Entered; n == 0 || n > 500 {
+		t.Errorf("entered %d times for 2,000,000 calls", n)
+	}
+	p.both(func(h *rv.Hart) { h.X[11] = 0 })
+	before := p.inst.Cycles
+	slices(10_000)
+	if done := p.inst.Cycles - before; done < 7_000_000 {
+		t.Errorf("%d of 10,000,000 cycles in the hot tier after the calls", done)
 	}
 }

@@ -250,6 +250,8 @@ type Instance struct {
 	lack  int   // the function, not translated, for which the code was left last; -1: for another reason
 	poor  int   // entries that did little
 	rest  int64 // cycles that the interpreter is to do
+	rests int64 // how many that will be the next time
+	least int64 // the budget for which the code is entered
 
 	// Entered counts how often the module's code was entered, Cycles what it did.
 	Entered, Cycles uint64
@@ -296,7 +298,7 @@ func (m *Module) Instance(mem []byte, off0, off1 int) (*Instance, error) {
 	}
 	shift := mod.ExportedGlobal("shift").(api.MutableGlobal)
 	shift.Set(uint64(uint32(off1 - off0)))
-	i := &Instance{m: m, mod: mod, lack: -1, enter: mod.ExportedFunction("enter")}
+	i := &Instance{m: m, mod: mod, lack: -1, rests: restFor, least: worth, enter: mod.ExportedFunction("enter")}
 	i.mem = [2][]byte{mem, mem[off1-off0:]}
 	return i, nil
 }
@@ -325,8 +327,8 @@ func (i *Instance) serves(h *rv.Hart) bool {
 // instance is not made for, or no longer since a window has changed, is
 // interpreted.
 func (i *Instance) Run(h *rv.Hart, budget int64) rv.Why {
-	if !i.serves(h) {
-		return h.Run(budget)
+	if i.rest >= budget || !i.serves(h) {
+		return i.interpret(h, budget)
 	}
 	end := h.Instret + h.Extra + uint64(max(budget, 0))
 	for {
@@ -339,12 +341,10 @@ func (i *Instance) Run(h *rv.Hart, budget int64) rv.Why {
 		}
 		var why rv.Why
 		if i.rest > 0 {
-			left = min(left, i.rest)
-			i.rest -= left
-			why = h.Run(left)
+			why = i.interpret(h, min(left, i.rest))
 		} else {
 			cost := int64(0)
-			if e := i.m.entry(h.PC); e != nil && left >= e.need {
+			if e := i.m.entry(h.PC); e != nil && left >= max(e.need, i.least) {
 				i.judge(i.call(h, e, min(left, i.m.chunk)))
 				cost = costExit
 			}
@@ -356,28 +356,42 @@ func (i *Instance) Run(h *rv.Hart, budget int64) rv.Why {
 	}
 }
 
+// worth is the least budget for which the code is entered: to interpret less takes no
+// longer than to enter it and to leave it again.
+const worth = 400
+
+// interpret is h.Run; what it does is rest.
+func (i *Instance) interpret(h *rv.Hart, budget int64) rv.Why {
+	start := h.Instret + h.Extra
+	why := h.Run(budget)
+	i.rest = max(0, i.rest-int64(h.Instret+h.Extra-start))
+	return why
+}
+
 // What judge goes by.
 const (
 	poorEntry = 150   // cycles that are not worth an entry
 	goodEntry = 400   // cycles that pay for some that were not
 	poorMany  = 64    // poor entries in a row that are too many
-	restFor   = 50000 // cycles that the interpreter then does
+	restFor   = 50000 // cycles that the interpreter then does, and twice as many each time
+	restMost  = 64 * restFor
 )
 
 // judge makes the interpreter go on for a while where the code is left as
-// soon as it is entered, as by a loop of floating point.
+// soon as it is entered, as by a loop of floating point, or of messages.
 func (i *Instance) judge(used uint64) {
 	switch {
 	case used >= goodEntry:
-		i.poor = 0
+		i.poor, i.rests = 0, restFor
 	case used >= poorEntry:
 		i.poor = max(0, i.poor-1)
 	default:
 		i.poor++
 	}
 	if i.poor > poorMany {
-		i.rest, i.poor = restFor, poorMany/2
-		i.m.lacking.add(i.lack, restFor*costCycle)
+		i.rest, i.poor = i.rests, poorMany/2
+		i.rests = min(2*i.rests, restMost)
+		i.m.lacking.add(i.lack, i.rest*costCycle)
 	}
 }
 
@@ -415,7 +429,7 @@ func (i *Instance) search(h *rv.Hart, end uint64, cost int64) rv.Why {
 		}
 		if e := i.m.entry(h.PC); e != nil {
 			i.m.lacking.add(lack, n*costStep)
-			if left = int64(end - h.Instret - h.Extra); left < e.need && left > 0 {
+			if left = int64(end - h.Instret - h.Extra); left < max(e.need, i.least) && left > 0 {
 				return h.Run(left)
 			}
 			return rv.Budget

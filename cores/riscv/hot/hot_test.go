@@ -64,8 +64,9 @@ func TestSearch(t *testing.T) {
 			*twin.hart = *p.hart
 			twin.hart.Win[0].Mem, twin.hart.Win[1].Mem = twin.mem[:privSize], twin.mem[privSize:]
 			copy(twin.mem, p.mem)
+			i.least = int64(n%2) * worth
 			start := now(p.hart)
-			end := start + uint64(1+n%300)
+			end := start + uint64(1+n%300*3)
 			steps := 0
 			for why := rv.Budget; steps == 0 || why == rv.Budget && m.entry(twin.hart.PC) == nil && steps < walk && now(twin.hart) < end; steps++ {
 				why = twin.hart.Step(nil)
@@ -74,7 +75,7 @@ func TestSearch(t *testing.T) {
 				continue
 			}
 			e := m.entry(twin.hart.PC)
-			if e != nil && now(twin.hart) < end && int64(end-now(twin.hart)) < e.need {
+			if e != nil && now(twin.hart) < end && int64(end-now(twin.hart)) < max(e.need, i.least) {
 				twin.hart.Run(int64(end - now(twin.hart)))
 			}
 			i.search(p.hart, end, 0)

@@ -289,6 +289,7 @@ func pairOf(t testing.TB, e *Engine, g *generator, second bool, has isa.Set, c C
 	if p.inst, err = m.Instance(p.gotMem, 0, tortPriv); err != nil {
 		t.Fatal(err)
 	}
+	p.inst.least = 0 // so that the code is left in the middle of anything
 	t.Cleanup(func() { p.inst.Close() })
 	return p
 }

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// hotLeast is the budget from which on it pays to enter a compiled program.
-	hotLeast = 5000
+	// hotLeast is the budget from which on it pays to enter a compiled program: what
+	// is done between its places of entry is interpreted.
+	hotLeast = 800
 	// defaultHeat is how many instructions of a program are interpreted, in
 	// slices that would do for it, before it is compiled: about as long as that
 	// takes.

@@ -29,6 +29,9 @@ func TestDeterministic(t *testing.T) {
 				if e := ended(t, j); e.Code != 0 || e.Signal != 0 {
 					t.Fatalf("%+v", e)
 				}
+				if compiled := m.Compiled(0); cold != (len(compiled) == 0) && quantum >= hotLeast {
+					t.Errorf("quantum %d, cold %t: compiled %v", quantum, cold, compiled)
+				}
 				h := hash(t, m)
 				if want == "" {
 					want, said = h, out.String()
