@@ -45,6 +45,11 @@
 // the depth of the host's stack; a recursion that is deeper goes on from the
 // interpreter with a stack that is empty.
 //
+// A budget begins and ends anywhere, so the interpreter does its first and last
+// instructions: from one entry or jump to the next, so that no entry is passed by
+// and yet few instructions are done one by one. For a small budget it does all, and
+// for a while where the code is left each time soon after it is entered.
+//
 // # Memory
 //
 // Every address is checked against the windows before wazero checks it

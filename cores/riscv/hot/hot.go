@@ -309,8 +309,8 @@ func (i *Instance) Module() *Module { return i.m }
 // Close frees the instance.
 func (i *Instance) Close() error { return i.mod.Close(context.Background()) }
 
-// walk bounds the instructions that are interpreted one by one in search of
-// an entry.
+// walk bounds the instructions that are interpreted in pieces in search of an
+// entry.
 const walk = 200
 
 // serves says whether the instance may run h.
