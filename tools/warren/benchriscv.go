@@ -332,7 +332,7 @@ func (r *riscvRig) manyCores() ([]benchRow, error) {
 		if err != nil {
 			return benchRow{}, err
 		}
-		b := benchRow{Work: "riscv: 752 busy cores, " + work, Unit: "MIPS", Against: against, Ours: bench9.Median(got[1]), Peer: bench9.Median(got[0])}.held(true, bar)
+		b := benchRow{Work: "riscv: " + work, Unit: "MIPS", Against: against, Ours: bench9.Median(got[1]), Peer: bench9.Median(got[0])}.held(true, bar)
 		b.Ratio = over(got[1], got[0])
 		b.OK = b.Ratio >= bar
 		return b, nil
@@ -345,20 +345,23 @@ func (r *riscvRig) manyCores() ([]benchRow, error) {
 	// cores, to be a small part.
 	const busy = "6"
 	single := all(busy, sim.Options{NoHot: true, Workers: 1})
-	each, err := compare("quantum 1000, 1 CPU, beside one core", "one core in the interpreter", 0.95, single, one)
+	each, err := compare("752 busy cores, quantum 1000, 1 CPU, beside one core", "one core in the interpreter", 0.95, single, one)
 	if err != nil {
 		return nil, err
 	}
-	scale, err := compare("2 CPUs beside 1", "the same with 1 worker", 1.8, all(busy, sim.Options{NoHot: true, Workers: 2}), single)
+	scale, err := compare("752 busy cores, 2 CPUs beside 1", "the same with 1 worker", 1.8, all(busy, sim.Options{NoHot: true, Workers: 2}), single)
 	if err != nil {
 		return nil, err
 	}
-	tiers, err := compare("quantum 10000, compiled beside interpreted", "the interpreter", 1.3, all(busy, hot), all(busy, cold))
+	tiers, err := compare("752 busy cores, quantum 10000, compiled beside interpreted", "the interpreter", 1.3, all(busy, hot), all(busy, cold))
 	if err != nil {
 		return nil, err
 	}
-	cold.Quantum, hot.Quantum = 0, 0
-	short, err := compare("quantum 1000, compiled beside interpreted", "the interpreter", 1, all(busy, hot), all(busy, cold))
+	few := func(o sim.Options) func() (riscvRun, error) {
+		o.Quantum = 0
+		return func() (riscvRun, error) { return simulate("blackhole", o, 100, file, "40") }
+	}
+	short, err := compare("100 busy cores, quantum 1000, compiled beside interpreted", "the interpreter", 1, few(hot), few(cold))
 	return []benchRow{each, scale, tiers, short}, err
 }
 

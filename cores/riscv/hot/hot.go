@@ -246,7 +246,7 @@ type Instance struct {
 	mod   api.Module
 	enter api.Function
 	mem   [2][]byte // the windows
-	regs  [nParams]uint64
+	regs  *Registers
 	lack  int   // the function, not translated, for which the code was left last; -1: for another reason
 	poor  int   // entries that did little
 	rest  int64 // cycles that the interpreter is to do
@@ -262,6 +262,13 @@ const (
 	nParams = 3 + 31
 	fixed   = 3
 )
+
+// Registers are memory in which a hart's go into code and come out of it.
+type Registers [nParams]uint64
+
+// Lend gives the instance such memory, which those that a goroutine runs in turn may
+// share: it then stays in the processor's cache. Without, it takes its own.
+func (i *Instance) Lend(r *Registers) { i.regs = r }
 
 // memory lends a slice to wazero.
 type memory struct{ mem []byte }
@@ -446,7 +453,10 @@ func (i *Instance) search(h *rv.Hart, end uint64, cost int64) rv.Why {
 
 // call enters the module's code, and returns the cycles that it did.
 func (i *Instance) call(h *rv.Hart, e *entry, budget int64) uint64 {
-	r := &i.regs
+	if i.regs == nil {
+		i.regs = new(Registers)
+	}
+	r := i.regs
 	r[0], r[1], r[2] = uint64(e.fn), uint64(e.sid), uint64(uint32(budget))
 	for k := range 31 {
 		r[fixed+k] = uint64(h.X[k+1])

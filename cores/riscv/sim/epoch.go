@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"warren/cores/riscv/hot"
 	"warren/cores/riscv/rv"
 )
 
@@ -30,6 +31,7 @@ type worker struct {
 	roomy  []portRef // channels that have room again
 	moved  int       // ops that it sent, less those that it applied
 	ran    bool      // a core in this epoch
+	regs   hot.Registers
 }
 
 func newWorker(m *Machine, num int) *worker {
@@ -127,6 +129,7 @@ func (m *Machine) step() bool {
 		end = m.far(end)
 	}
 	m.telling = m.tells(len(list), end-start)
+	m.hotLeast = m.leastFor(list)
 	m.run(list, end, lone)
 	if lone {
 		end = m.workers[0].end

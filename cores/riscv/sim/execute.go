@@ -19,6 +19,10 @@ const (
 	// hotLeast is the budget from which on it pays to enter a compiled program: what
 	// is done between its places of entry is interpreted.
 	hotLeast = 800
+	// hotLeastOfMany is the same where more than manyCores run: what is compiled has
+	// some 4 KB for each core, and is in no cache when its turn comes.
+	hotLeastOfMany = 1500
+	manyCores      = 512
 	// defaultHeat is how many instructions of a program are interpreted, in
 	// slices that would do for it, before it is compiled: about as long as that
 	// takes.
@@ -40,19 +44,31 @@ func (w *worker) execute(c *core, budget int64) rv.Why {
 	if c.debug.active() {
 		return w.executeDebug(c, budget)
 	}
-	if budget < hotLeast || c.cold || w.m.opt.NoHot {
+	if budget < w.m.hotLeast || c.cold || w.m.opt.NoHot {
 		return h.Run(budget)
 	}
 	if c.inst == nil && p.heat.Load() >= w.m.opt.Heat || c.inst != nil && c.inst.Module().Lost() >= c.bearable {
 		w.m.warm(c)
 	}
 	if c.inst != nil && !c.cold {
+		c.inst.Lend(&w.regs)
 		return c.inst.Run(h, budget)
 	}
 	before := h.Instret
 	why := c.sample(budget)
 	p.heat.Add(int64(h.Instret - before))
 	return why
+}
+
+// leastFor is the least budget for which a core of these tiles runs compiled.
+func (m *Machine) leastFor(list []int32) int64 {
+	n := 0
+	for _, t := range list {
+		if n += len(m.tileCores(t)); n > manyCores {
+			return hotLeastOfMany
+		}
+	}
+	return hotLeast
 }
 
 // A shape is where the windows of a hart lie, and how much of them is

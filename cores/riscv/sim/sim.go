@@ -93,6 +93,7 @@ type Machine struct {
 	workers  []*worker
 	crew     *crew // of the conductor that runs
 	telling  bool  // this epoch publishes what running cores have retired
+	hotLeast int64 // the least budget in this epoch for which what is compiled is run
 	console  broadcast
 	log      recorder
 	waiters  map[*Waiter]struct{}
