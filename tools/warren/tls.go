@@ -65,7 +65,11 @@ func dialTLS(get func(i int) string, lack error) func(host string) (*tls.Config,
 		if files.Cert == "" || files.Key == "" || files.CA == "" {
 			return nil, lack
 		}
-		return keys.Load(files, new(sys.Users), nil)
+		k, err := keys.Load(files, new(sys.Users), nil)
+		if err != nil { // a file that is missing is not a server that is
+			err = sys.Errorf(syscall.EINVAL, "%v", err)
+		}
+		return k, err
 	})
 	return func(host string) (*tls.Config, error) {
 		k, err := load()
@@ -102,7 +106,7 @@ func serverTLS(cmd *cobra.Command, tableOfUsers string, users *sys.Users, log *s
 	if files.Cert == "" || files.Key == "" || files.CA == "" {
 		return nil, noKeys("serving TLS")
 	}
-	files.Users = tableOfUsers
+	files.Users, files.Serve = tableOfUsers, true
 	k, err := keys.Load(files, users, log)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -29,6 +30,7 @@ type Files struct {
 	Cert, Key string // ours
 	CA        string // of the other side
 	Users     string // see User; may be empty
+	Serve     bool   // ours must be a server's certificate: clients accept no other
 }
 
 // Keys are what the files say.
@@ -93,6 +95,9 @@ func (f Files) read() (*material, error) {
 	var err error
 	if m.cert, err = tls.LoadX509KeyPair(f.Cert, f.Key); err != nil {
 		return nil, fmt.Errorf("%s, %s: %w", f.Cert, f.Key, err)
+	}
+	if use := m.cert.Leaf.ExtKeyUsage; f.Serve && len(use) > 0 && !slices.Contains(use, x509.ExtKeyUsageServerAuth) && !slices.Contains(use, x509.ExtKeyUsageAny) {
+		return nil, sys.Errorf(syscall.EINVAL, "%s: this certificate is a client's, which no client accepts of a server (warren cert server makes one that they do)", f.Cert)
 	}
 	text, err := os.ReadFile(f.CA)
 	if err != nil {

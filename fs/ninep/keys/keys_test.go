@@ -418,11 +418,17 @@ func TestLoad(t *testing.T) {
 		"other key":      {Cert: good.Cert, Key: other.file("box.key"), CA: good.CA},
 		"CA is a key":    {Cert: good.Cert, Key: good.Key, CA: good.Key},
 		"missing":        {Cert: good.Cert, Key: good.Key, CA: good.CA + "x"},
+		"of a client":    {Cert: ca.file(me(t) + ".pem"), Key: ca.file(me(t) + ".key"), CA: good.CA, Serve: true},
 		"missing users":  {Cert: good.Cert, Key: good.Key, CA: good.CA, Users: "nothing"},
 	} {
 		if _, err := Load(f, nil, nil); err == nil {
 			t.Errorf("%s: loaded", what)
 		}
+	}
+	server := good
+	server.Serve = true
+	if _, err := Load(server, nil, nil); err != nil {
+		t.Errorf("a server's: %v", err)
 	}
 	if err := os.Chmod(good.Key, 0o604); err != nil {
 		t.Fatal(err)
