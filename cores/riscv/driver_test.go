@@ -249,8 +249,17 @@ func TestSnapshotFile(t *testing.T) {
 	defer d.Close()
 	dir := t.TempDir()
 	snap, record := filepath.Join(dir, "snap"), filepath.Join(dir, "record")
+	if err := os.WriteFile(record, []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := d.Record(nil, record); err != nil || d.Recording() != record {
 		t.Fatalf("%v %q", err, d.Recording())
+	}
+	if b, err := os.ReadFile(record); err != nil || string(b) != "another" {
+		t.Errorf("a record that has begun changes its file: %q, %v", b, err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("a record that has begun leaves files behind: %v, %v", list, err)
 	}
 	if err := d.LoadProgram(nil, cores.Set{1}, []string{small, "exit", "5"}); err != nil {
 		t.Fatal(err)
@@ -437,5 +446,80 @@ func TestRecordIsDropped(t *testing.T) {
 		if err := d.Record(nil, ""); err != nil {
 			t.Errorf("ended %t: off after drop: %v", ended, err)
 		}
+	}
+}
+
+// TestOutputWithoutRoom: what a program wrote and could not be stored is written when
+// there is room, and told of if there never is.
+func TestOutputWithoutRoom(t *testing.T) {
+	small := program(t, "small")
+	m, err := spec.Shipped("mesh=2x1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 100)
+	d, err := Open(Options{Machine: m, Tell: func(kind, text string) { told <- kind + " " + text }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	hear := func(want string) {
+		t.Helper()
+		select {
+		case got := <-told:
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("told %q, want %q…", got, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("not told %q", want)
+		}
+	}
+	const kept = "no space left on device: what it wrote before is kept, and tried again when it writes or ends"
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	j, err := d.Launch(cores.Program{Name: "a", Args: []string{small, "args"}, Stdout: full}, slotsOn(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := wait(t, j); e.Code != 1 {
+		t.Errorf("%+v: output is lost and nobody is told", e)
+	}
+	hear("lost a: " + kept)
+	hear("lost a: the last ")
+
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=400k"); err != nil {
+		t.Skipf("no file system that can be full: %v", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 300_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	j, err = d.Launch(cores.Program{Name: "b", Args: []string{small, "fill", "350"}, Stdout: out}, slotsOn(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hear("lost b: " + kept)
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if e := wait(t, j); e.Code != 0 || e.Signal != 0 {
+		t.Errorf("%+v", e)
+	}
+	if b, err := os.ReadFile(out.Name()); err != nil || string(b) != strings.Repeat("x", 350_000) {
+		t.Errorf("%d bytes, %v: want 350000", len(b), err)
 	}
 }

@@ -1,6 +1,8 @@
 package riscv
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,6 +113,8 @@ type job struct {
 
 	stdin          *os.File
 	stdout, stderr *os.File
+	kept           [2][]byte  // of each, what could not be written; of who runs the machine, then of wait
+	short          bool       // that was told
 	reading        sync.Mutex // guards input
 	input          []byte     // as it is read
 
@@ -148,7 +152,8 @@ func (j *job) drop() {
 	}
 }
 
-// write puts what cores wrote where the program's output goes.
+// write puts what cores wrote where the program's output goes. The program has been
+// told that it is written: what there is no room for is kept, and goes before the next.
 func (j *job) write(fd int, p []byte) error {
 	f := j.stdout
 	if fd == 2 {
@@ -157,8 +162,33 @@ func (j *job) write(fd int, p []byte) error {
 	if f == nil {
 		return nil
 	}
-	_, err := f.Write(p)
+	kept := &j.kept[fd-1]
+	if len(*kept) > 0 {
+		p = append(*kept, p...)
+	}
+	n, err := f.Write(p)
+	*kept = bytes.Clone(p[n:])
+	if err != nil && !j.short {
+		j.short = true
+		j.driver.tell("lost", fmt.Sprintf("%s: %v: what it wrote before is kept, and tried again when it writes or ends", j.program.Name, sys.Errno(err)))
+	}
 	return err
+}
+
+// lost tries once more to write what is kept, when the program has ended, and tells of
+// what is lost then.
+func (j *job) lost() bool {
+	lost := false
+	for fd := 1; fd <= 2; fd++ {
+		if len(j.kept[fd-1]) == 0 {
+			continue
+		}
+		if err := j.write(fd, nil); err != nil {
+			lost = true
+			j.driver.tell("lost", fmt.Sprintf("%s: the last %d bytes of its %s are lost: %v", j.program.Name, len(j.kept[fd-1]), [...]string{"stdout", "stderr"}[fd-1], sys.Errno(err)))
+		}
+	}
+	return lost
 }
 
 // inputPiece is how much input is read at once: less would be asked for again
@@ -234,6 +264,9 @@ func (j *job) readable(end time.Time) bool {
 func (j *job) wait() {
 	<-j.job.Done()
 	e := j.job.Exit()
+	if j.lost() && e.Code == 0 && e.Signal == 0 {
+		e.Code = 1
+	}
 	usage := j.Usage()
 	j.mu.Lock()
 	j.exit = cores.Exit{Code: e.Code, Signal: e.Signal, Usage: usage}

@@ -32,7 +32,8 @@ type Options struct {
 	First   int    // the number of the first core in what is read, if it is one of several machines
 	NoHot   bool   // never compile programs
 	Heat    int64  // instructions of a program that are interpreted before it is compiled; 0: sim's own number
-	// Tell is told of deadlocks: a kind and a text. nil: nobody.
+	// Tell is told of deadlocks, and of output that cannot be written: a kind (deadlock,
+	// lost) and a text. nil: nobody.
 	Tell func(kind, text string)
 	Log  *slog.Logger
 }
@@ -40,6 +41,7 @@ type Options struct {
 // A Driver drives a simulated machine: a cores.Simulator.
 type Driver struct {
 	m      *sim.Machine
+	tell   func(kind, text string)
 	first  int // the shown number of core 0
 	infos  []cores.Info
 	off    []atomic.Bool // cores that are offline
@@ -55,15 +57,21 @@ var _ cores.Simulator = (*Driver)(nil)
 // Open brings a machine up.
 func Open(o Options) (*Driver, error) {
 	so := sim.Options{Quantum: o.Quantum, Workers: o.Workers, First: o.First, NoHot: o.NoHot, Heat: o.Heat, Log: o.Log}
-	if o.Tell != nil {
-		so.Tell = func(text string) { o.Tell("deadlock", text) }
+	tell := func(kind, text string) {
+		if o.Log != nil && kind == "lost" {
+			o.Log.Warn("output of a program", "err", text)
+		}
+		if o.Tell != nil {
+			o.Tell(kind, text)
+		}
 	}
+	so.Tell = func(text string) { tell("deadlock", text) }
 	m, err := sim.New(o.Machine, so)
 	if err != nil {
 		return nil, err
 	}
 	n := o.Machine.Cores()
-	d := &Driver{m: m, first: o.First, infos: make([]cores.Info, n), off: make([]atomic.Bool, n)}
+	d := &Driver{m: m, tell: tell, first: o.First, infos: make([]cores.Info, n), off: make([]atomic.Bool, n)}
 	for i := range d.infos {
 		d.infos[i] = info(o.Machine, i)
 	}

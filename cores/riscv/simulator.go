@@ -207,7 +207,7 @@ func (d *Driver) Record(u *sys.User, file string) error {
 	case file != "" && old.file != "":
 		return sys.Errorf(syscall.EBUSY, "record: %s is being recorded (record off ends that)", old.file)
 	case file != "":
-		if err := writeAs(u, file, nil); err != nil { // what cannot be written is told now
+		if err := writableAs(u, file); err != nil { // what cannot be written is told now
 			return err
 		}
 		d.record = record{user: u, file: file}
@@ -249,9 +249,12 @@ func (d *Driver) Recording() string {
 	return d.record.file
 }
 
+// maxRecord bounds the file of a record, in bytes: more than sim keeps.
+const maxRecord = 300 << 20
+
 // Replay gives the machine the inputs of a record.
 func (d *Driver) Replay(u *sys.User, file string) error {
-	b, err := readAs(u, "/", file, maxSnapshot)
+	b, err := readAs(u, "/", file, maxRecord)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ const fileTime = 10 * time.Second
 // child is a command that is the user.
 func child(ctx context.Context, u *sys.User, dir, name string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.Dir, cmd.Env = "/", []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"} // sh was found by it as well
 	if dir != "" {
 		cmd.Dir = dir
 	}
@@ -40,10 +40,13 @@ func child(ctx context.Context, u *sys.User, dir, name string, args ...string) (
 
 // read reads the file $1 and waits for nobody: what has nothing to read yet, such as
 // a stream of a mount, is an error. Of pipes dd does not say so: opened like this,
-// they seem empty.
+// they seem empty. Where dd is not GNU's, cat waits until the time is over.
 const read = `
 if [ -p "$1" ]; then echo "Resource temporarily unavailable" >&2; exit 1; fi
-exec dd if="$1" iflag=nonblock bs=64k status=none`
+if dd if=/dev/null of=/dev/null iflag=nonblock status=none 2>/dev/null; then
+	exec dd if="$1" iflag=nonblock bs=64k status=none
+fi
+exec cat -- "$1"`
 
 // readAs reads a file of at most so many bytes as the user who names it. EINVAL
 // for pipes and streams.
@@ -77,23 +80,37 @@ func readAs(u *sys.User, dir, file string, most int64) ([]byte, error) {
 
 // replace writes what it reads to the file $1: to where that leads if it is a link.
 // A regular file appears whole or not at all; into a device or pipe it writes, as
-// there is nothing to be put in the place of that. A link that leads nowhere readlink
-// says nothing of: cat does.
+// there is nothing to be put in the place of that. What is wrong with a link cat says.
+// Busybox's readlink -f takes relative links for those of its own folder. With $2 it
+// only finds out whether it could.
 const replace = `
 if [ -d "$1" ]; then echo "Is a directory" >&2; exit 1; fi
-if [ -e "$1" ] && [ ! -f "$1" ]; then cat >"$1"; exit; fi
-f=$1
-if [ -L "$f" ]; then f=$(readlink -f -- "$f") || { cat -- "$1" >/dev/null; exit 1; }; fi
-t=$(mktemp "$f.XXXXXX") && cat >"$t" && mv -f -- "$t" "$f" || { s=$?; rm -f -- "$t"; exit $s; }`
+if [ -e "$1" ] && [ ! -f "$1" ]; then
+	if [ "$2" ]; then [ -w "$1" ] || { echo "Permission denied" >&2; exit 1; }; else cat >"$1"; fi
+	exit
+fi
+f=$1 n=0
+while [ -L "$f" ]; do
+	l=$(readlink -- "$f") && [ $((n += 1)) -le 40 ] || { cat -- "$1" >/dev/null; exit 1; }
+	case $l in /*) f=$l ;; *) f=${f%/*}/$l ;; esac
+done
+t=$(mktemp "$f.XXXXXX") || exit
+if [ "$2" ]; then rm -f -- "$t"; exit; fi
+cat >"$t" && mv -f -- "$t" "$f" || { s=$?; rm -f -- "$t"; exit $s; }`
 
 // writeAs writes a file as the user who names it.
-func writeAs(u *sys.User, file string, data []byte) error {
+func writeAs(u *sys.User, file string, data []byte) error { return replaceAs(u, file, "", data) }
+
+// writableAs reports why a user cannot write a file; what it holds stays.
+func writableAs(u *sys.User, file string) error { return replaceAs(u, file, "try", nil) }
+
+func replaceAs(u *sys.User, file, try string, data []byte) error {
 	if !strings.HasPrefix(file, "/") || strings.IndexByte(file, 0) >= 0 {
 		return sys.Errorf(syscall.EINVAL, "want an absolute path, not %q", file)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), fileTime)
 	defer cancel()
-	cmd, err := child(ctx, u, "", "sh", "-c", replace, "sh", file)
+	cmd, err := child(ctx, u, "", "sh", "-c", replace, "sh", file, try)
 	if err != nil {
 		return err
 	}

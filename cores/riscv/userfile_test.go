@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -12,9 +13,34 @@ import (
 	"warren/fs/sys"
 )
 
+// eachTools runs a test with the host's tools, and with busybox's.
+func eachTools(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Run("host", test)
+	t.Run("busybox", func(t *testing.T) {
+		busybox, err := exec.LookPath("busybox")
+		if err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+		bin := t.TempDir()
+		for _, name := range []string{"sh", "cat", "dd", "mv", "rm", "mktemp", "readlink"} {
+			if err := os.Symlink(busybox, filepath.Join(bin, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv("PATH", bin)
+		test(t)
+	})
+}
+
 // TestWriteAs writes to what users may name: nothing but a regular file is ever
 // replaced.
-func TestWriteAs(t *testing.T) {
+func TestWriteAs(t *testing.T) { eachTools(t, writesAs) }
+
+func writesAs(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	ok := func(err error) {
@@ -73,6 +99,9 @@ func TestWriteAs(t *testing.T) {
 		if err := writeAs(nil, name, []byte("five")); !errors.Is(err, want) {
 			t.Errorf("%s: %v: want %v", name, err, want)
 		}
+		if err := writableAs(nil, name); !errors.Is(err, want) {
+			t.Errorf("%s: %v before it is written: want %v", name, err, want)
+		}
 	}
 	is("lost", os.ModeSymlink)
 	if syscall.Mknod(at("full"), syscall.S_IFCHR|0o666, 1<<8|7) == nil { // as root
@@ -91,7 +120,9 @@ func TestWriteAs(t *testing.T) {
 }
 
 // TestReadAs reads what users may name: nothing is waited for.
-func TestReadAs(t *testing.T) {
+func TestReadAs(t *testing.T) { eachTools(t, readsAs) }
+
+func readsAs(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	if err := os.WriteFile(at("if=a b"), []byte("words"), 0o644); err != nil {

@@ -409,7 +409,7 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 	}
 	record := fs.Verb[*coreRoot]{
 		Name: "record", Args: "FILE | off | drop",
-		Doc: "(simulated) Keep all input that the machine gets from files (stdin, messages, what is written to mem and regs, and when messages of cores were read, which makes room for more), with its time, and write it to FILE at off, or when the server is stopped; if that fails it is kept, for off to try again. drop ends it and writes nothing. " +
+		Doc: "(simulated) Keep all input that the machine gets from files (stdin, messages, what is written to mem and regs, and when messages of cores were read, which makes room for more), with its time, and write it to FILE at off, or when the server is stopped; until then what FILE holds stays. If it cannot be written it is kept, for off to try again; drop ends it and writes nothing. " +
 			"Of commands the starts of programs are kept, stops and kills; restore begins the record anew, and quantum is refused meanwhile.",
 	}
 	record.Dump = func(r *coreRoot) []string {
@@ -448,7 +448,7 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 			},
 		},
 		record,
-		file("replay", "Give the machine the input of a record, as long after now as it came after the record was begun; until the last of it, files give none, and what was read when it was recorded takes no room, read or not. Start the same programs in the same order: each begins when it did, and time stands until it is started; they are stopped and killed as they were. While a program that would run is stopped, or a core is halted, time stands, as it does without a replay; what was halted in a snapshot is replayed from there by restore, replay, run. An empty FILE (/dev/null) ends a replay.", cores.Simulator.Replay),
+		file("replay", "Give the machine the input of a record, as long after now as it came after the record was begun; until the last of it, files give none, and what was read when it was recorded takes no room, read or not. Start the same programs in the same order: each begins when it did, and time stands until it is started; they are stopped and killed as they were. While a program that would run is stopped, or a core is halted, time stands, as it does without a replay; what was halted in a snapshot is replayed from there by restore, replay, run. An empty FILE (/dev/null) ends a replay. A record that was cut or changed is refused, unless its last line is a bare # end.", cores.Simulator.Replay),
 		file("snapshot", "Write the state of the whole simulated machine to FILE, which appears whole or not at all. Links are followed; into a device or a pipe it is written.", cores.Simulator.Snapshot),
 		file("restore", "Make the simulated machine what a snapshot says; refused while programs run on it. What was a process then runs without files: its output is on the consoles.", cores.Simulator.Restore),
 	}

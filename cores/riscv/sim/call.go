@@ -226,10 +226,11 @@ func (w *worker) write(c *core, fd, addr, n uint32) bool {
 	if b == nil {
 		return w.fail(c, syscall.EFAULT)
 	}
-	if e := c.job.failed; e != 0 {
+	c.seq++
+	if e := c.job.failed[fd-1]; e != 0 {
+		w.says = append(w.says, saying{at: c.now(), core: c.id, seq: c.seq, fd: uint8(fd), host: -1}) // there may be room by now
 		return w.fail(c, e)
 	}
-	c.seq++
 	w.says = append(w.says, saying{at: c.now(), core: c.id, seq: c.seq, fd: uint8(fd), data: w.keep(b), host: -1})
 	w.heard()
 	return w.ret(c, n)

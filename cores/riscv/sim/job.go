@@ -26,8 +26,8 @@ type Job struct {
 	live    int // cores that have not ended
 	arrived int // at the barrier
 	frozen  bool
-	held    bool          // till a record that is replayed has its start
-	failed  syscall.Errno // why output cannot be written any more
+	held    bool             // till a record that is replayed has its start
+	failed  [2]syscall.Errno // why output to files 1 and 2 could not be written last
 	input   []byte
 	eof     bool
 	more    func() // asks for more input; nil: none comes
@@ -64,7 +64,9 @@ type Launch struct {
 	// Image returns what a core runs, by its role.
 	Image func(role string) (*Image, error)
 	// Write takes what the cores write to files 1 and 2, an epoch's at a time,
-	// in order of time; nil: it is shown on consoles only.
+	// in order of time; nil: it is shown on consoles only. What it fails to write it
+	// keeps, and tries again when it is called the next time, perhaps with nothing;
+	// until that succeeds, the program's writes to the file fail.
 	Write func(fd int, p []byte) error
 	// More asks for input: Feed must be called some time later. It must not
 	// wait. nil: the input is empty.

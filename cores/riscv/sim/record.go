@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,8 @@ import (
 
 // A recorder keeps the inputs of a machine, or gives them again. It is under
 // Machine.mu. A record is text, a line an input: `epoch kind core channel end data`,
-// data in base64, "-" for none; lines that begin with # are comments. Kinds are
+// data in base64, "-" for none; lines that begin with # are comments, the first and the
+// last of which say of what it is, and whether it is whole. Kinds are
 // stdin, chan (a message to a core), read (one of a core was read, which gave it
 // room for another), mem and reg (one of these was written: the data begins with the
 // address, in 4 bytes, or gdb's number of the register, in 2), start (a program began,
@@ -85,7 +87,7 @@ func (m *Machine) Record(on bool) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !on {
-		out := bytes.Clone(m.log.text.Bytes())
+		out := seal(bytes.Clone(m.log.text.Bytes()))
 		m.log.on = false
 		m.log.text.Reset()
 		return out
@@ -125,6 +127,41 @@ func (m *Machine) shift(record []byte) (int64, error) {
 	return int64(m.epochs) - int64(from), nil
 }
 
+const (
+	headerStart = "# warren record of "
+	endLine     = "# end"
+)
+
+// seal puts the last line to a record: its CRC-32, as a record that was cut is one too.
+func seal(record []byte) []byte {
+	if len(record) == 0 {
+		return nil
+	}
+	return fmt.Appendf(record, "%s %08x\n", endLine, crc32.ChecksumIEEE(record))
+}
+
+// whole says what is wrong with a record that is not as it was written. One that
+// somebody wrote has no header, and one that was changed ends with a bare "# end".
+func whole(record []byte) error {
+	text := bytes.TrimRight(record, "\n")
+	last := text[bytes.LastIndexByte(text, '\n')+1:]
+	sum, sealed := bytes.CutPrefix(last, []byte(endLine))
+	n := min(len(record), len(headerStart))
+	switch {
+	case len(record) == 0:
+		return nil
+	case sealed && len(sum) == 0:
+		return nil
+	case sealed && string(sum) == fmt.Sprintf(" %08x", crc32.ChecksumIEEE(record[:len(text)-len(last)])):
+		return nil
+	case sealed:
+		return sys.Errorf(syscall.EINVAL, "replay: the record is not as it was written (if that is meant, let its last line be %s)", endLine)
+	case string(record[:n]) == headerStart[:n]:
+		return sys.Errorf(syscall.EINVAL, "replay: the record is cut: its last line, %s, is missing", endLine)
+	}
+	return nil
+}
+
 // Recording reports whether inputs are kept.
 func (m *Machine) Recording() bool {
 	m.mu.Lock()
@@ -136,6 +173,9 @@ func (m *Machine) Recording() bool {
 // they came after its begin; until the last of them files give none. An empty record ends a replay.
 // EINVAL names the line that is wrong.
 func (m *Machine) Replay(record []byte) error {
+	if err := whole(record); err != nil {
+		return err
+	}
 	list, err := parseRecord(record, len(m.cores))
 	if err != nil {
 		return err

@@ -316,7 +316,7 @@ func TestReplayReads(t *testing.T) {
 	ended(t, launch(t, short, build(t, "small.c"), 1, new(output), "exit", "0"))
 	half := bring(t, "mesh=2x1", Options{})
 	lines := strings.SplitAfter(string(record), "\n")
-	if err := half.Replay([]byte(strings.Join(lines[:len(lines)/3], ""))); err != nil {
+	if err := half.Replay([]byte(strings.Join(lines[:len(lines)/3], "") + endLine + "\n")); err != nil {
 		t.Fatal(err)
 	}
 	results, other = half.Chan(0, 1, false), half.Chan(1, 1, false)
@@ -635,5 +635,50 @@ func TestRecordsOfOne(t *testing.T) {
 	long := "1 chan 0 0 false " + strings.Repeat("AAAA", maxMessage/3+1)
 	if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(long)); sys.Errno(err) != syscall.EINVAL {
 		t.Errorf("a message that is too long: %v", err)
+	}
+}
+
+// TestRecordDamaged: a record that is not as it was written is refused, unless who
+// changed it says so.
+func TestRecordDamaged(t *testing.T) {
+	m := bring(t, "mesh=2x1", Options{})
+	m.Record(true)
+	j := launch(t, m, build(t, "small.c"), 1, new(output), "copy")
+	j.Feed([]byte("some input"), false)
+	j.Feed(nil, true)
+	ended(t, j)
+	record := m.Record(false)
+	lines := strings.SplitAfter(strings.TrimSuffix(string(record), "\n"), "\n")
+	if len(lines) < 4 {
+		t.Fatalf("%s", record)
+	}
+	n := len(lines)
+	refused := map[string]string{
+		"a line is missing":     strings.Join(lines[:1], "") + strings.Join(lines[2:], ""),
+		"the header is missing": strings.Join(lines[1:], ""),
+		"cut at a line":         strings.Join(lines[:n-1], ""),
+		"all but the header":    lines[0],
+		"more behind its end":   string(record) + lines[1],
+		"another epoch":         strings.Replace(string(record), "from epoch 0", "from epoch 9", 1),
+		"another's end":         strings.Join(lines[:n-1], "") + endLine + " 00000000\n",
+	}
+	for i := 1; i < len(lines[0])-1; i += 7 {
+		refused[fmt.Sprintf("%d bytes", i)] = lines[0][:i]
+	}
+	for what, text := range refused {
+		if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(text)); sys.Errno(err) != syscall.EINVAL {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, text := range map[string]string{
+		"whole":                  string(record),
+		"without its newline":    strings.TrimSpace(string(record)),
+		"changed, and that said": strings.Join(lines[:n-1], "") + endLine,
+		"of somebody's own":      strings.Join(lines[1:n-1], ""),
+		"nothing":                "",
+	} {
+		if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(text)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

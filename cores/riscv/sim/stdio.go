@@ -120,7 +120,9 @@ func (m *Machine) speak() {
 			m.serveReaders(c, uint8(s.host))
 			continue
 		}
-		m.show(c, s)
+		if len(s.data) > 0 {
+			m.show(c, s)
+		}
 		if j := c.job; j != nil && j.write != nil {
 			out.add(j, int(s.fd), s.data)
 		}
@@ -147,10 +149,8 @@ func (o *outflow) add(j *Job, fd int, p []byte) {
 }
 
 func (o *outflow) flush() {
-	if len(o.data) > 0 && o.j.failed == 0 {
-		if err := o.j.write(o.fd, o.data); err != nil {
-			o.j.failed = sys.Errno(err)
-		}
+	if o.j != nil {
+		o.j.failed[o.fd-1] = sys.Errno(o.j.write(o.fd, o.data))
 	}
 	o.data = o.data[:0]
 }

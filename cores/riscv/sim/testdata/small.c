@@ -72,6 +72,14 @@ int main(int argc, char **argv)
 		return echo();
 	if (!strcmp(what, "copy"))
 		return upper();
+	if (!strcmp(what, "fill")) { /* ARG pieces, each until it is written */
+		static char piece[1000];
+		memset(piece, 'x', sizeof piece);
+		for (int i = 0; i < atoi(argv[2]); i++)
+			while (write(1, piece, sizeof piece) < 0)
+				warren_sleep(10000);
+		return 0;
+	}
 	if (!strcmp(what, "abort")) {
 		if (rank == 1)
 			warren_call(94, 7, 0, 0, 0, 0, NULL); /* exit_group */
