@@ -487,7 +487,7 @@ func TestOutputWithoutRoom(t *testing.T) {
 	if e := wait(t, j); e.Code != 1 {
 		t.Errorf("%+v: output is lost and nobody is told", e)
 	}
-	hear("lost a: " + kept)
+	hear("kept a: " + kept)
 	hear("lost a: the last ")
 
 	dir := t.TempDir()
@@ -512,7 +512,7 @@ func TestOutputWithoutRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hear("lost b: " + kept)
+	hear("kept b: " + kept)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func (j *job) write(fd int, p []byte) error {
 	*kept = bytes.Clone(p[n:])
 	if err != nil && !j.short {
 		j.short = true
-		j.driver.tell("lost", fmt.Sprintf("%s: %v: what it wrote before is kept, and tried again when it writes or ends", j.program.Name, sys.Errno(err)))
+		j.driver.tell("kept", fmt.Sprintf("%s: %v: what it wrote before is kept, and tried again when it writes or ends", j.program.Name, sys.Errno(err)))
 	}
 	return err
 }

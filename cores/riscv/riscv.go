@@ -32,7 +32,7 @@ type Options struct {
 	First   int    // the number of the first core in what is read, if it is one of several machines
 	NoHot   bool   // never compile programs
 	Heat    int64  // instructions of a program that are interpreted before it is compiled; 0: sim's own number
-	// Tell is told of deadlocks, and of output that cannot be written: a kind (deadlock,
+	// Tell is told of deadlocks, and of output that cannot be written: a kind (deadlock, kept,
 	// lost) and a text. nil: nobody.
 	Tell func(kind, text string)
 	Log  *slog.Logger
@@ -58,7 +58,7 @@ var _ cores.Simulator = (*Driver)(nil)
 func Open(o Options) (*Driver, error) {
 	so := sim.Options{Quantum: o.Quantum, Workers: o.Workers, First: o.First, NoHot: o.NoHot, Heat: o.Heat, Log: o.Log}
 	tell := func(kind, text string) {
-		if o.Log != nil && kind == "lost" {
+		if o.Log != nil && kind != "deadlock" {
 			o.Log.Warn("output of a program", "err", text)
 		}
 		if o.Tell != nil {
