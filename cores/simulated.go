@@ -94,10 +94,11 @@ type Simulator interface {
 	SetQuantum(uint64) error
 	Snapshot(u *sys.User, file string) error
 	Restore(u *sys.User, file string) error
-	// Record begins a record of all input from files, which is written when it
-	// is ended by "".
+	// Record begins a record of all input from files. EndRecord ends it, and writes it
+	// there, or to another file, as who then asks for it; DropRecord writes nothing.
 	Record(u *sys.User, file string) error
-	DropRecord() // ends it and writes nothing
+	EndRecord(u *sys.User, file string) error
+	DropRecord()
 	Recording() string
 	Replay(u *sys.User, file string) error
 	// AppendTime is the machine's time, in cycles and epochs.

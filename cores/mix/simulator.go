@@ -83,11 +83,12 @@ func (s *simulator) Chan(id cores.ID, channel int, write bool) cores.Port {
 	return s.sim.Chan(s.own(id), channel, write)
 }
 
-func (s *simulator) Quantum() uint64                         { return s.sim.Quantum() }
-func (s *simulator) SetQuantum(q uint64) error               { return s.sim.SetQuantum(q) }
-func (s *simulator) Snapshot(u *sys.User, file string) error { return s.sim.Snapshot(u, file) }
-func (s *simulator) Restore(u *sys.User, file string) error  { return s.sim.Restore(u, file) }
-func (s *simulator) Record(u *sys.User, file string) error   { return s.sim.Record(u, file) }
-func (s *simulator) DropRecord()                             { s.sim.DropRecord() }
-func (s *simulator) Recording() string                       { return s.sim.Recording() }
-func (s *simulator) Replay(u *sys.User, file string) error   { return s.sim.Replay(u, file) }
+func (s *simulator) Quantum() uint64                          { return s.sim.Quantum() }
+func (s *simulator) SetQuantum(q uint64) error                { return s.sim.SetQuantum(q) }
+func (s *simulator) Snapshot(u *sys.User, file string) error  { return s.sim.Snapshot(u, file) }
+func (s *simulator) Restore(u *sys.User, file string) error   { return s.sim.Restore(u, file) }
+func (s *simulator) Record(u *sys.User, file string) error    { return s.sim.Record(u, file) }
+func (s *simulator) EndRecord(u *sys.User, file string) error { return s.sim.EndRecord(u, file) }
+func (s *simulator) DropRecord()                              { s.sim.DropRecord() }
+func (s *simulator) Recording() string                        { return s.sim.Recording() }
+func (s *simulator) Replay(u *sys.User, file string) error    { return s.sim.Replay(u, file) }

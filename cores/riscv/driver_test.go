@@ -276,7 +276,7 @@ func TestSnapshotFile(t *testing.T) {
 	if err := d.RunLoaded(cores.Set{1}); err != nil {
 		t.Errorf("run of what was restored: %v", err)
 	}
-	if err := d.Record(nil, ""); err != nil {
+	if err := d.EndRecord(nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(record); err != nil || !strings.HasPrefix(string(b), "# warren record of mesh=2x2") {
@@ -334,7 +334,7 @@ func TestRecordIsKept(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Record(nil, ""); sys.Errno(err) != syscall.ENOENT || !strings.Contains(err.Error(), "record off tries again") || d.Recording() != file {
+		if err := d.EndRecord(nil, ""); sys.Errno(err) != syscall.ENOENT || !strings.Contains(err.Error(), "record off tries again") || d.Recording() != file {
 			t.Errorf("%v, recording %q", err, d.Recording())
 		}
 		for _, other := range []string{file, file + "2"} {
@@ -345,7 +345,7 @@ func TestRecordIsKept(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Record(nil, ""); err != nil || d.Recording() != "" {
+		if err := d.EndRecord(nil, ""); err != nil || d.Recording() != "" {
 			t.Errorf("%v, recording %q", err, d.Recording())
 		}
 		if b, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(b), "# warren record of mesh=1x1") {
@@ -436,14 +436,26 @@ func TestRecordIsDropped(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		if ended && d.Record(nil, "") == nil {
+		if ended && d.EndRecord(nil, "") == nil {
 			t.Error("a record was written where nothing can be")
+		}
+		if ended {
+			elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+			if err := d.EndRecord(nil, elsewhere); err != nil || d.Recording() != "" {
+				t.Errorf("elsewhere: %v, recording %q", err, d.Recording())
+			}
+			if b, err := os.ReadFile(elsewhere); err != nil || !strings.HasPrefix(string(b), "# warren record of mesh=1x1") {
+				t.Errorf("elsewhere: %q, %v", b, err)
+			}
+			if err := d.EndRecord(nil, elsewhere); sys.Errno(err) != syscall.EINVAL {
+				t.Errorf("off FILE without a record: %v", err)
+			}
 		}
 		d.DropRecord()
 		if d.Recording() != "" || d.m.Recording() {
 			t.Errorf("ended %t: recording %q after drop", ended, d.Recording())
 		}
-		if err := d.Record(nil, ""); err != nil {
+		if err := d.EndRecord(nil, ""); err != nil {
 			t.Errorf("ended %t: off after drop: %v", ended, err)
 		}
 	}

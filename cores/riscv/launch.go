@@ -114,7 +114,7 @@ type job struct {
 	stdin          *os.File
 	stdout, stderr *os.File
 	kept           [2][]byte  // of each, what could not be written; of who runs the machine, then of wait
-	short          bool       // that was told
+	short          [2]bool    // that was told
 	reading        sync.Mutex // guards input
 	input          []byte     // as it is read
 
@@ -163,14 +163,24 @@ func (j *job) write(fd int, p []byte) error {
 		return nil
 	}
 	kept := &j.kept[fd-1]
-	if len(*kept) > 0 {
-		p = append(*kept, p...)
+	own := len(*kept) > 0
+	if own {
+		*kept = append(*kept, p...)
+		p = *kept
 	}
 	n, err := f.Write(p)
-	*kept = bytes.Clone(p[n:])
-	if err != nil && !j.short {
-		j.short = true
-		j.driver.tell("kept", fmt.Sprintf("%s: %v: what it wrote before is kept, and tried again when it writes or ends", j.program.Name, sys.Errno(err)))
+	switch {
+	case n == len(p):
+		*kept = nil
+	case own:
+		*kept = p[n:]
+	default:
+		*kept = bytes.Clone(p[n:])
+	}
+	if short := len(*kept) > 0; short != j.short[fd-1] {
+		if j.short[fd-1] = short; short {
+			j.driver.tell("kept", fmt.Sprintf("%s: %v: what it wrote before is kept, and tried again when it writes or ends", j.program.Name, sys.Errno(err)))
+		}
 	}
 	return err
 }
@@ -264,6 +274,9 @@ func (j *job) readable(end time.Time) bool {
 func (j *job) wait() {
 	<-j.job.Done()
 	e := j.job.Exit()
+	if e.Reason != "" {
+		_ = j.write(2, []byte(e.Reason+"\n")) // what there is no room for is kept
+	}
 	if j.lost() && e.Code == 0 && e.Signal == 0 {
 		e.Code = 1
 	}
@@ -271,9 +284,6 @@ func (j *job) wait() {
 	j.mu.Lock()
 	j.exit = cores.Exit{Code: e.Code, Signal: e.Signal, Usage: usage}
 	j.mu.Unlock()
-	if e.Reason != "" {
-		_ = j.write(2, []byte(e.Reason+"\n")) // the log has room, or the program's own output had none
-	}
 	j.drop()
 	close(j.done)
 }

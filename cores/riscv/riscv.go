@@ -163,7 +163,7 @@ func (d *Driver) Close() error {
 	defer d.mu.Unlock()
 	var err error
 	if d.record.file != "" {
-		err = d.endRecord()
+		err = d.endRecord(nil, "")
 	}
 	return errors.Join(err, d.m.Close())
 }

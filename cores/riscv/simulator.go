@@ -195,38 +195,51 @@ type record struct {
 	done []byte // the record, ended, that could not be written yet
 }
 
-// Record begins a record that is written to a file when it ends; "" ends it.
+// Record begins a record.
 func (d *Driver) Record(u *sys.User, file string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch old := d.record; {
-	case file != "" && old.done != nil:
-		return sys.Errorf(syscall.EBUSY, "record: %s has ended and could not be written (record off tries again, record drop gives it up)", old.file)
+	case old.done != nil:
+		return sys.Errorf(syscall.EBUSY, "record: %s has ended and could not be written (record off tries again, record off FILE elsewhere, record drop gives it up)", old.file)
 	case file == old.file:
 		return nil
-	case file != "" && old.file != "":
+	case old.file != "":
 		return sys.Errorf(syscall.EBUSY, "record: %s is being recorded (record off ends that)", old.file)
-	case file != "":
-		if err := writableAs(u, file); err != nil { // what cannot be written is told now
-			return err
-		}
-		d.record = record{user: u, file: file}
-		d.m.Record(true)
-		return nil
-	default:
-		return d.endRecord()
 	}
+	if err := writableAs(u, file); err != nil { // most of what cannot be written is told now
+		return err
+	}
+	d.record = record{user: u, file: file}
+	d.m.Record(true)
+	return nil
 }
 
-// endRecord writes the record to its file. If that fails it is kept, to be
-// written when it is ended again.
-func (d *Driver) endRecord() error {
+// EndRecord ends the record and writes it to its file, or to another, for this user. If
+// that fails it is kept, to be written when it is ended again.
+func (d *Driver) EndRecord(u *sys.User, file string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := &d.record
+	switch {
+	case r.file == "" && file == "":
+		return nil
+	case r.file == "":
+		return sys.Errorf(syscall.EINVAL, "record: nothing is being recorded")
+	}
+	return d.endRecord(u, file)
+}
+
+func (d *Driver) endRecord(u *sys.User, file string) error {
 	r := &d.record
 	if r.done == nil {
 		r.done = d.m.Record(false)
 	}
-	if err := writeAs(r.user, r.file, r.done); err != nil {
-		return sys.Errorf(sys.Errno(err), "record: %v (it has ended and is kept: record off tries again, record drop gives it up)", err)
+	if file == "" {
+		u, file = r.user, r.file
+	}
+	if err := writeAs(u, file, r.done); err != nil {
+		return sys.Errorf(sys.Errno(err), "record: %v (it has ended and is kept: record off tries again, record off FILE elsewhere, record drop gives it up)", err)
 	}
 	d.record = record{}
 	return nil

@@ -24,6 +24,9 @@ func child(ctx context.Context, u *sys.User, dir, name string, args ...string) (
 	if dir != "" {
 		cmd.Dir = dir
 	}
+	// It ends with all that it has started, and may clear up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = time.Second
 	me := os.Geteuid()
 	switch {
@@ -33,7 +36,7 @@ func child(ctx context.Context, u *sys.User, dir, name string, args ...string) (
 	case me != 0:
 		return nil, sys.Errorf(syscall.EPERM, "a server that is not root opens files only as itself (uid %d, not %d)", me, u.UID)
 	default:
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 	}
 	return cmd, nil
 }
@@ -82,7 +85,7 @@ func readAs(u *sys.User, dir, file string, most int64) ([]byte, error) {
 // A regular file appears whole or not at all; into a device or pipe it writes, as
 // there is nothing to be put in the place of that. What is wrong with a link cat says.
 // Busybox's readlink -f takes relative links for those of its own folder. With $2 it
-// only finds out whether it could.
+// only finds out whether it could: in a folder such as /tmp nobody replaces others' files.
 const replace = `
 if [ -d "$1" ]; then echo "Is a directory" >&2; exit 1; fi
 if [ -e "$1" ] && [ ! -f "$1" ]; then
@@ -94,6 +97,11 @@ while [ -L "$f" ]; do
 	l=$(readlink -- "$f") && [ $((n += 1)) -le 40 ] || { cat -- "$1" >/dev/null; exit 1; }
 	case $l in /*) f=$l ;; *) f=${f%/*}/$l ;; esac
 done
+d=${f%/*}/
+if [ -f "$f" ] && [ -k "$d" ] && [ ! -O "$f" ] && [ ! -O "$d" ] && [ "$(id -u)" != 0 ]; then
+	echo "Operation not permitted" >&2; exit 1
+fi
+trap 'rm -f -- "$t"; exit 1' TERM
 t=$(mktemp "$f.XXXXXX") || exit
 if [ "$2" ]; then rm -f -- "$t"; exit; fi
 cat >"$t" && mv -f -- "$t" "$f" || { s=$?; rm -f -- "$t"; exit $s; }`

@@ -1,6 +1,7 @@
 package riscv
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"warren/fs/sys"
 )
@@ -26,7 +28,7 @@ func eachTools(t *testing.T, test func(t *testing.T)) {
 			t.Skip(err)
 		}
 		bin := t.TempDir()
-		for _, name := range []string{"sh", "cat", "dd", "mv", "rm", "mktemp", "readlink"} {
+		for _, name := range []string{"sh", "cat", "dd", "mv", "rm", "mktemp", "readlink", "id"} {
 			if err := os.Symlink(busybox, filepath.Join(bin, name)); err != nil {
 				t.Fatal(err)
 			}
@@ -148,4 +150,57 @@ func readsAs(t *testing.T) {
 			t.Errorf("%q: %v: want %v", name, err, want)
 		}
 	}
+}
+
+// TestWriteAsSticky: that a file in a folder such as /tmp is another's is known before
+// it is written.
+func TestWriteAsSticky(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	eachTools(t, func(t *testing.T) {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "file")
+		other := &sys.User{UID: 12345, GID: 12345, Name: "other"}
+		if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o777|os.ModeSticky), os.WriteFile(file, []byte("mine"), 0o600), os.Chmod(file, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		if err := writableAs(other, file); !errors.Is(err, syscall.EPERM) {
+			t.Errorf("another's: %v", err)
+		}
+		for _, u := range []*sys.User{nil, other} {
+			if err := writableAs(u, filepath.Join(dir, "new")); err != nil {
+				t.Errorf("a new one: %v", err)
+			}
+		}
+		if err := errors.Join(writableAs(nil, file), os.Chown(file, 12345, 12345), writableAs(other, file), writableAs(nil, file)); err != nil {
+			t.Errorf("one's own, and for root: %v", err)
+		}
+	})
+}
+
+// TestWriteAsKilled: a write that takes too long leaves nothing behind.
+func TestWriteAsKilled(t *testing.T) {
+	eachTools(t, func(t *testing.T) {
+		dir := t.TempDir()
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		cmd, err := child(ctx, nil, "", "sh", "-c", replace, "sh", filepath.Join(dir, "file"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, out, err := os.Pipe() // nothing comes
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		defer out.Close()
+		cmd.Stdin = in
+		if err := cmd.Run(); err == nil {
+			t.Error("it was written")
+		}
+		if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+			t.Errorf("left behind: %v, %v", list, err)
+		}
+	})
 }

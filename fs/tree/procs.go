@@ -185,8 +185,8 @@ func procFiles() []fs.File[*mcp.Proc] {
 			Open: func(_ *fs.Call, p *mcp.Proc, _ fs.Flags) (fs.Handle, error) {
 				return &logFile{log: p.OpenStdout()}, nil
 			},
-			Doc: "What the program has written to its standard output. What a simulated program wrote, and there is no room for, is kept, which events tell (kept), and written when it writes again or ends; " +
-				"what is lost then they tell as well (lost), and the program ends with 1 if it would have ended with 0.",
+			Doc: "What the program has written to its standard output. What a simulated program wrote, and there is no room for, is kept and written when it writes again or ends, which /events tells (kept); " +
+				"what is lost then it tells as well (lost), and the program ends with 1 if it would have ended with 0.",
 		},
 		{
 			Name: "stderr", Perm: 0o440, Kind: fs.Log, Size: (*mcp.Proc).StderrSize,

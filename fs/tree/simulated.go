@@ -408,8 +408,8 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 		}
 	}
 	record := fs.Verb[*coreRoot]{
-		Name: "record", Args: "FILE | off | drop",
-		Doc: "(simulated) Keep all input that the machine gets from files (stdin, messages, what is written to mem and regs, and when messages of cores were read, which makes room for more), with its time, and write it to FILE at off, or when the server is stopped; until then what FILE holds stays. If it cannot be written it is kept, for off to try again; drop ends it and writes nothing. " +
+		Name: "record", Args: "FILE | off [FILE] | drop",
+		Doc: "(simulated) Keep all input that the machine gets from files (stdin, messages, what is written to mem and regs, and when messages of cores were read, which makes room for more), with its time, and write it to FILE at off, or when the server is stopped; until then what FILE holds stays. If it cannot be written it is kept, for off to try again, there or at another FILE; drop ends it and writes nothing. " +
 			"Of commands the starts of programs are kept, stops and kills; restore begins the record anew, and quantum is refused meanwhile.",
 	}
 	record.Dump = func(r *coreRoot) []string {
@@ -419,16 +419,22 @@ func machineVerbs() []fs.Verb[*coreRoot] {
 		return quoted([]string{r.sim.Recording()})
 	}
 	record.Parse = func(w []string) (func(*fs.Call, *coreRoot) error, error) {
-		name := w[0]
-		switch {
-		case name == "drop":
-			return of("record", func(_ *fs.Call, s cores.Simulator) error { s.DropRecord(); return nil })
-		case name == "off":
-			name = ""
-		case !strings.HasPrefix(name, "/"):
+		name := w[len(w)-1]
+		if !strings.HasPrefix(name, "/") && (len(w) > 1 || name != "off" && name != "drop") {
 			return nil, sys.Errorf(syscall.EINVAL, "want an absolute path, off or drop, not %q", name)
 		}
-		return of("record", func(c *fs.Call, s cores.Simulator) error { return s.Record(c.User(), name) })
+		return of("record", func(c *fs.Call, s cores.Simulator) error {
+			switch {
+			case len(w) > 1:
+				return s.EndRecord(c.User(), name)
+			case name == "off":
+				return s.EndRecord(c.User(), "")
+			case name == "drop":
+				s.DropRecord()
+				return nil
+			}
+			return s.Record(c.User(), name)
+		})
 	}
 	return []fs.Verb[*coreRoot]{
 		{

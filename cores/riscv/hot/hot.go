@@ -201,7 +201,7 @@ func (t *table) measure(s rv.Text, image *rv.Image) {
 	}
 	var places []place
 	half := func(o uint32) uint32 { return uint32(s.Bytes[2*o]) | uint32(s.Bytes[2*o+1])<<8 }
-	for o, n := uint32(0), uint32(len(t.at)); o < n; {
+	for o, n := (-s.Addr&(image.Align()-1))/2, uint32(len(t.at)); o < n; {
 		w := half(o)
 		if w&3 == 3 {
 			if o+1 == n {

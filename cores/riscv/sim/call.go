@@ -229,6 +229,7 @@ func (w *worker) write(c *core, fd, addr, n uint32) bool {
 	c.seq++
 	if e := c.job.failed[fd-1]; e != 0 {
 		w.says = append(w.says, saying{at: c.now(), core: c.id, seq: c.seq, fd: uint8(fd), host: -1}) // there may be room by now
+		w.heard()
 		return w.fail(c, e)
 	}
 	w.says = append(w.says, saying{at: c.now(), core: c.id, seq: c.seq, fd: uint8(fd), data: w.keep(b), host: -1})

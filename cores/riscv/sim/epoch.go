@@ -30,7 +30,7 @@ type worker struct {
 	sleeps []int32   // cores that went to sleep
 	roomy  []portRef // channels that have room again
 	moved  int       // ops that it sent, less those that it applied
-	ran    bool      // a core in this epoch
+	ran    int       // how often a core in this epoch
 	regs   hot.Registers
 }
 
@@ -103,7 +103,7 @@ func (m *Machine) waits() bool {
 
 // ran reports whether a core ran in the last epoch.
 func (m *Machine) ran() bool {
-	return slices.ContainsFunc(m.workers, func(w *worker) bool { return w.ran })
+	return slices.ContainsFunc(m.workers, func(w *worker) bool { return w.ran > 0 })
 }
 
 // step runs one epoch, and reports whether there is more to do.
@@ -129,7 +129,7 @@ func (m *Machine) step() bool {
 		end = m.far(end)
 	}
 	m.telling = m.tells(len(list), end-start)
-	m.hotLeast = m.leastFor(list)
+	m.hotLeast = m.leastHot()
 	m.run(list, end, lone)
 	if lone {
 		end = m.workers[0].end
@@ -210,7 +210,7 @@ const fewTiles = 4
 // run is the run phase: each tile by one worker.
 func (m *Machine) run(list []int32, end uint64, lone bool) {
 	for _, w := range m.workers {
-		w.end, w.lone, w.ran = end, lone, false
+		w.end, w.lone, w.ran = end, lone, 0
 	}
 	m.spread(len(list), func(w *worker, i int) { w.runTile(&m.tiles[list[i]]) })
 }
@@ -240,7 +240,8 @@ func (w *worker) runTile(t *tile) {
 				w.retry(c, t.changed)
 			}
 			if c.runnable() && c.now() < w.end {
-				again, w.ran = true, true
+				again = true
+				w.ran++
 				w.runCore(c)
 				t.changed = max(t.changed, c.now())
 			}

@@ -60,13 +60,15 @@ func (w *worker) execute(c *core, budget int64) rv.Why {
 	return why
 }
 
-// leastFor is the least budget for which a core of these tiles runs compiled.
-func (m *Machine) leastFor(list []int32) int64 {
+// leastHot is the least budget for which a core runs compiled, where as many run as in
+// the last epoch.
+func (m *Machine) leastHot() int64 {
 	n := 0
-	for _, t := range list {
-		if n += len(m.tileCores(t)); n > manyCores {
-			return hotLeastOfMany
-		}
+	for _, w := range m.workers {
+		n += w.ran
+	}
+	if n > manyCores {
+		return hotLeastOfMany
 	}
 	return hotLeast
 }

@@ -143,18 +143,18 @@ func seal(record []byte) []byte {
 // whole says what is wrong with a record that is not as it was written. One that
 // somebody wrote has no header, and one that was changed ends with a bare "# end".
 func whole(record []byte) error {
-	text := bytes.TrimRight(record, "\n")
-	last := text[bytes.LastIndexByte(text, '\n')+1:]
-	sum, sealed := bytes.CutPrefix(last, []byte(endLine))
+	text := bytes.TrimSpace(record)
+	at := bytes.LastIndexByte(text, '\n') + 1
 	n := min(len(record), len(headerStart))
+	var sum uint32
+	var rest string
+	scanned, _ := fmt.Sscanf(string(text[at:]), endLine+" %08x%s", &sum, &rest)
 	switch {
-	case len(record) == 0:
+	case len(record) == 0, string(text[at:]) == endLine:
 		return nil
-	case sealed && len(sum) == 0:
+	case scanned == 1 && sum == crc32.ChecksumIEEE(text[:at]):
 		return nil
-	case sealed && string(sum) == fmt.Sprintf(" %08x", crc32.ChecksumIEEE(record[:len(text)-len(last)])):
-		return nil
-	case sealed:
+	case scanned == 1:
 		return sys.Errorf(syscall.EINVAL, "replay: the record is not as it was written (if that is meant, let its last line be %s)", endLine)
 	case string(record[:n]) == headerStart[:n]:
 		return sys.Errorf(syscall.EINVAL, "replay: the record is cut: its last line, %s, is missing", endLine)

@@ -675,6 +675,8 @@ func TestRecordDamaged(t *testing.T) {
 		"without its newline":    strings.TrimSpace(string(record)),
 		"changed, and that said": strings.Join(lines[:n-1], "") + endLine,
 		"of somebody's own":      strings.Join(lines[1:n-1], ""),
+		"with a last comment":    strings.Join(lines[1:n-1], "") + "# end of the test\n",
+		"of an editor's":         strings.ReplaceAll(strings.Join(lines[:n-1], "")+endLine+" \n", "\n", "\r\n"),
 		"nothing":                "",
 	} {
 		if err := bring(t, "mesh=2x1", Options{}).Replay([]byte(text)); err != nil {

@@ -96,8 +96,8 @@ func (f Files) read() (*material, error) {
 	if m.cert, err = tls.LoadX509KeyPair(f.Cert, f.Key); err != nil {
 		return nil, fmt.Errorf("%s, %s: %w", f.Cert, f.Key, err)
 	}
-	if use := m.cert.Leaf.ExtKeyUsage; f.Serve && len(use) > 0 && !slices.Contains(use, x509.ExtKeyUsageServerAuth) && !slices.Contains(use, x509.ExtKeyUsageAny) {
-		return nil, sys.Errorf(syscall.EINVAL, "%s: this certificate is a client's, which no client accepts of a server (warren cert server makes one that they do)", f.Cert)
+	if use := m.cert.Leaf.ExtKeyUsage; f.Serve && len(use)+len(m.cert.Leaf.UnknownExtKeyUsage) > 0 && !slices.Contains(use, x509.ExtKeyUsageServerAuth) && !slices.Contains(use, x509.ExtKeyUsageAny) {
+		return nil, sys.Errorf(syscall.EINVAL, "%s: this certificate is not a server's: no client accepts it (warren cert server makes one that they do)", f.Cert)
 	}
 	text, err := os.ReadFile(f.CA)
 	if err != nil {
