@@ -321,8 +321,11 @@ func (r *riscvRig) manyCores() ([]benchRow, error) {
 	one := func() (riscvRun, error) {
 		return simulate("mesh=1x1", sim.Options{NoHot: true, Workers: 1}, 1, file, "750")
 	}
-	all := func(reps string, o sim.Options) func() (riscvRun, error) {
-		return func() (riscvRun, error) { return simulate("blackhole", o, blackholeCores, file, reps) }
+	// So many repetitions that the start, when the host finds memory for all cores, is a
+	// small part.
+	busy := func(n int, o sim.Options) func() (riscvRun, error) {
+		reps := strconv.Itoa(6 * blackholeCores / n)
+		return func() (riscvRun, error) { return simulate("blackhole", o, n, file, reps) }
 	}
 	// What else the host does shows more in what uses all of a cache, and changes
 	// from second to second: many turns.
@@ -341,28 +344,29 @@ func (r *riscvRig) manyCores() ([]benchRow, error) {
 	cold := sim.Options{NoHot: true, Workers: cpus, Quantum: 10_000}
 	hot := cold
 	hot.NoHot = false
-	// As many repetitions as it takes for the start, when the host finds memory for all
-	// cores, to be a small part.
-	const busy = "6"
-	single := all(busy, sim.Options{NoHot: true, Workers: 1})
-	each, err := compare("752 busy cores, quantum 1000, 1 CPU, beside one core", "one core in the interpreter", 0.95, single, one)
+	single := sim.Options{NoHot: true, Workers: 1}
+	const all = blackholeCores
+	each, err := compare("752 busy cores, quantum 1000, 1 CPU, beside one core", "one core in the interpreter", 0.95, busy(all, single), one)
 	if err != nil {
 		return nil, err
 	}
-	scale, err := compare("752 busy cores, 2 CPUs beside 1", "the same with 1 worker", 1.8, all(busy, sim.Options{NoHot: true, Workers: 2}), single)
+	scale, err := compare("752 busy cores, 2 CPUs beside 1", "the same with 1 worker", 1.8, busy(all, sim.Options{NoHot: true, Workers: 2}), busy(all, single))
 	if err != nil {
 		return nil, err
 	}
-	tiers, err := compare("752 busy cores, quantum 10000, compiled beside interpreted", "the interpreter", 1.3, all(busy, hot), all(busy, cold))
+	tiers, err := compare("752 busy cores, quantum 10000, compiled beside interpreted", "the interpreter", 1.3, busy(all, hot), busy(all, cold))
 	if err != nil {
 		return nil, err
 	}
-	few := func(o sim.Options) func() (riscvRun, error) {
-		o.Quantum = 0
-		return func() (riscvRun, error) { return simulate("blackhole", o, 100, file, "40") }
+	// As many as the caches nearest to a processor hold, so that what is compared is the
+	// engine and not the host's memory.
+	const few = 100
+	near, err := compare("100 busy cores, quantum 1000, 1 CPU, beside one core", "one core in the interpreter", 0.95, busy(few, single), one)
+	if err != nil {
+		return nil, err
 	}
-	short, err := compare("100 busy cores, quantum 1000, compiled beside interpreted", "the interpreter", 1, few(hot), few(cold))
-	return []benchRow{each, scale, tiers, short}, err
+	short, err := compare("100 busy cores, quantum 1000, compiled beside interpreted", "the interpreter", 1, busy(few, sim.Options{Workers: cpus}), busy(few, sim.Options{NoHot: true, Workers: cpus}))
+	return []benchRow{each, near, scale, tiers, short}, err
 }
 
 // messages has neighbours send each other words.
