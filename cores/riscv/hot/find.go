@@ -2,6 +2,7 @@ package hot
 
 import (
 	"encoding/binary"
+	"iter"
 	"slices"
 
 	"warren/cores/riscv/rv"
@@ -56,6 +57,20 @@ func (t *translator) fetch(pc uint32) (rv.Inst, bool) {
 		w |= upper << 16
 	}
 	return t.image.Decode(w), true
+}
+
+// instructions are those of a segment, from one to the next.
+func (t *translator) instructions(s rv.Text) iter.Seq2[uint32, rv.Inst] {
+	return func(yield func(uint32, rv.Inst) bool) {
+		align := t.image.Align()
+		for pc := (s.Addr + align - 1) &^ (align - 1); pc-s.Addr < uint32(len(s.Bytes)); {
+			in, ok := t.fetch(pc)
+			if !ok || !yield(pc, in) {
+				return
+			}
+			pc += max(uint32(in.Len), align)
+		}
+	}
 }
 
 // find guesses where functions begin, and which addresses may be in jump
@@ -213,13 +228,7 @@ func (t *translator) sweep(s rv.Text) {
 	var known [32]bool
 	var value [32]uint32
 	ended := true
-	end := s.Addr + uint32(len(s.Bytes))
-	align := t.image.Align()
-	for pc := (s.Addr + align - 1) &^ (align - 1); pc-s.Addr < end-s.Addr; {
-		in, ok := t.fetch(pc)
-		if !ok {
-			return
-		}
+	for pc, in := range t.instructions(s) {
 		if ended {
 			t.starts[pc] = true
 		}
@@ -247,7 +256,6 @@ func (t *translator) sweep(s rv.Text) {
 				t.jumps = append(t.jumps, pc)
 			}
 		}
-		pc += max(uint32(in.Len), align)
 	}
 }
 

@@ -45,12 +45,16 @@ type Module struct {
 	stats   Stats
 }
 
-// A table gives the entries of a segment, by half-word: 1 plus their number. ways
-// is how far it is to the next.
+// A table is the places of a segment, by half-word.
 type table struct {
-	lo   uint32
-	at   []uint32
-	ways []way
+	lo uint32
+	at []place
+}
+
+// A place may be an entry: entry is 1 plus its number, else 0.
+type place struct {
+	entry uint32
+	way   way
 }
 
 // A way is how many instructions there are from a place to the next entry, or up to
@@ -84,14 +88,14 @@ func (m *Module) Stats() Stats { return m.stats }
 func (m *Module) Entry(pc uint32) bool { return m.entry(pc) != nil }
 
 func (m *Module) entry(pc uint32) *entry {
-	if at := m.place(pc); at != nil && *at != 0 {
-		return &m.entries[*at-1]
+	if p := m.place(pc); p != nil && p.entry != 0 {
+		return &m.entries[p.entry-1]
 	}
 	return nil
 }
 
-// place returns the word of the tables for pc, or nil.
-func (m *Module) place(pc uint32) *uint32 {
+// place returns what the tables have of pc, or nil.
+func (m *Module) place(pc uint32) *place {
 	for k := range m.tables {
 		t := &m.tables[k]
 		if o := (pc - t.lo) / 2; o < uint32(len(t.at)) && pc&1 == 0 {
@@ -158,7 +162,7 @@ func (m *Module) Close() error { return m.code.Close(context.Background()) }
 // index notes where the module may be entered.
 func (m *Module) index(t *translator) {
 	for _, s := range t.texts {
-		m.tables = append(m.tables, table{lo: s.Addr, at: make([]uint32, len(s.Bytes)/2)})
+		m.tables = append(m.tables, table{s.Addr, make([]place, len(s.Bytes)/2)})
 	}
 	m.chunk = math.MaxInt32 / 2
 	for k, f := range t.funcs {
@@ -170,8 +174,8 @@ func (m *Module) index(t *translator) {
 			if i != 1 && n.resume == 0 || i == 0 {
 				continue
 			}
-			at := m.place(n.pc)
-			if at == nil || *at != 0 && i != 1 {
+			p := m.place(n.pc)
+			if p == nil || p.entry != 0 && i != 1 {
 				continue
 			}
 			sid := uint32(n.resume)
@@ -179,62 +183,45 @@ func (m *Module) index(t *translator) {
 				sid = 0
 			}
 			m.entries = append(m.entries, entry{uint32(k), sid, int64(f.bound(i))})
-			*at = uint32(len(m.entries))
+			p.entry = uint32(len(m.entries))
 		}
 		for _, n := range f.nodes {
 			m.stats.Instructions += len(n.code)
 		}
 	}
-	for k, s := range t.texts {
-		m.tables[k].measure(s, t.image)
+	for _, s := range t.texts {
+		m.measure(t, s)
 	}
 	m.stats.Functions, m.stats.Found, m.stats.Entries = len(t.funcs), len(t.entries), len(m.entries)
 	m.lacking.note(t)
 }
 
-// measure fills in the ways of a table whose entries are known.
-func (t *table) measure(s rv.Text, image *rv.Image) {
-	t.ways = make([]way, len(t.at))
-	type place struct {
-		o  uint32 // in half-words
-		op rv.Op
+// measure fills in the ways of a segment whose entries are known.
+func (m *Module) measure(t *translator, s rv.Text) {
+	var pcs []uint32
+	var ops []rv.Op
+	for pc, in := range t.instructions(s) {
+		pcs, ops = append(pcs, pc), append(ops, in.Op)
 	}
-	var places []place
-	half := func(o uint32) uint32 { return uint32(s.Bytes[2*o]) | uint32(s.Bytes[2*o+1])<<8 }
-	for o, n := (-s.Addr&(image.Align()-1))/2, uint32(len(t.at)); o < n; {
-		w := half(o)
-		if w&3 == 3 {
-			if o+1 == n {
-				break
-			}
-			w |= half(o+1) << 16
-		}
-		in := image.Decode(w)
-		places = append(places, place{o, in.Op})
-		o += max(uint32(in.Len), image.Align()) / 2
-	}
-	next := way(0)
-	for k := len(places) - 1; k >= 0; k-- {
-		switch p := places[k]; {
-		case p.op >= rv.JAL && p.op <= rv.BGEU, p.op == rv.ILLEGAL, p.op >= rv.FENCE && p.op < rv.FLW:
-			next = 1 | jumps
-		case next&^jumps >= farthest || k+1 < len(places) && t.at[places[k+1].o] != 0:
-			next = 1
+	var next *place
+	for k := len(pcs) - 1; k >= 0; k-- {
+		p := m.place(pcs[k])
+		switch o := ops[k]; {
+		case o >= rv.JAL && o <= rv.BGEU, o == rv.ILLEGAL, o >= rv.FENCE && o < rv.FLW:
+			p.way = 1 | jumps
+		case next == nil, next.entry != 0, next.way&^jumps >= farthest:
+			p.way = 1
 		default:
-			next++
+			p.way = next.way + 1
 		}
-		t.ways[places[k].o] = next
+		next = p
 	}
 }
 
 // way returns how far it is from pc to the next entry, and whether a jump is there.
 func (m *Module) way(pc uint32) (n int64, jump bool) {
-	for k := range m.tables {
-		t := &m.tables[k]
-		if o := (pc - t.lo) / 2; o < uint32(len(t.ways)) && pc&1 == 0 {
-			w := t.ways[o]
-			return int64(w &^ jumps), w&jumps != 0
-		}
+	if p := m.place(pc); p != nil {
+		return int64(p.way &^ jumps), p.way&jumps != 0
 	}
 	return 0, false
 }
