@@ -318,6 +318,15 @@ func TestShownNumbers(t *testing.T) {
 	}
 }
 
+// recordInVain begins a record to a file whose folder is gone before it ends.
+func recordInVain(t *testing.T, d *Driver, file string) {
+	t.Helper()
+	dir := filepath.Dir(file)
+	if err := errors.Join(os.Mkdir(dir, 0o700), d.Record(nil, file), os.RemoveAll(dir)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestRecordIsKept: a record that cannot be written is kept until it can, and the
 // end of the machine writes it.
 func TestRecordIsKept(t *testing.T) {
@@ -325,15 +334,7 @@ func TestRecordIsKept(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	file := filepath.Join(dir, "record")
 	for range 2 {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Record(nil, file); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
+		recordInVain(t, d, file)
 		if err := d.EndRecord(nil, ""); sys.Errno(err) != syscall.ENOENT || !strings.Contains(err.Error(), "record off tries again") || d.Recording() != file {
 			t.Errorf("%v, recording %q", err, d.Recording())
 		}
@@ -424,18 +425,9 @@ func TestSRAM(t *testing.T) {
 func TestRecordIsDropped(t *testing.T) {
 	d := openMachine(t, "mesh=1x1")
 	defer d.Close()
-	dir := filepath.Join(t.TempDir(), "dir")
-	file := filepath.Join(dir, "record")
+	file := filepath.Join(t.TempDir(), "dir", "record")
 	for _, ended := range []bool{false, true} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Record(nil, file); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
+		recordInVain(t, d, file)
 		if ended && d.EndRecord(nil, "") == nil {
 			t.Error("a record was written where nothing can be")
 		}

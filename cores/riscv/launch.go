@@ -114,7 +114,6 @@ type job struct {
 	stdin          *os.File
 	stdout, stderr *os.File
 	kept           [2][]byte  // of each, what could not be written; of who runs the machine, then of wait
-	short          [2]bool    // that was told
 	reading        sync.Mutex // guards input
 	input          []byte     // as it is read
 
@@ -177,10 +176,8 @@ func (j *job) write(fd int, p []byte) error {
 	default:
 		*kept = bytes.Clone(p[n:])
 	}
-	if short := len(*kept) > 0; short != j.short[fd-1] {
-		if j.short[fd-1] = short; short {
-			j.driver.tell("kept", fmt.Sprintf("%s: %v: what it wrote before is kept, and tried again when it writes or ends", j.program.Name, sys.Errno(err)))
-		}
+	if !own && len(*kept) > 0 {
+		j.driver.tell("kept", fmt.Sprintf("%s: %v: what it wrote before is kept, and tried again when it writes or ends", j.program.Name, sys.Errno(err)))
 	}
 	return err
 }

@@ -195,13 +195,16 @@ type record struct {
 	done []byte // the record, ended, that could not be written yet
 }
 
+// waysOut are what can be done about a record that could not be written.
+const waysOut = "record off tries again, record off FILE elsewhere, record drop gives it up"
+
 // Record begins a record.
 func (d *Driver) Record(u *sys.User, file string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch old := d.record; {
 	case old.done != nil:
-		return sys.Errorf(syscall.EBUSY, "record: %s has ended and could not be written (record off tries again, record off FILE elsewhere, record drop gives it up)", old.file)
+		return sys.Errorf(syscall.EBUSY, "record: %s has ended and could not be written (%s)", old.file, waysOut)
 	case file == old.file:
 		return nil
 	case old.file != "":
@@ -239,7 +242,7 @@ func (d *Driver) endRecord(u *sys.User, file string) error {
 		u, file = r.user, r.file
 	}
 	if err := writeAs(u, file, r.done); err != nil {
-		return sys.Errorf(sys.Errno(err), "record: %v (it has ended and is kept: record off tries again, record off FILE elsewhere, record drop gives it up)", err)
+		return sys.Errorf(sys.Errno(err), "record: %v (it has ended and is kept: %s)", err, waysOut)
 	}
 	d.record = record{}
 	return nil

@@ -73,9 +73,10 @@ func write(mem, data []byte) {
 	if len(data) == 0 {
 		return
 	}
-	page := uintptr(os.Getpagesize())
-	at := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
-	_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), -int(at%page))), len(data)+int(at%page)), unix.MADV_POPULATE_WRITE)
+	at := unsafe.Pointer(unsafe.SliceData(mem))
+	before := int(uintptr(at) % uintptr(os.Getpagesize())) // of its first page: an arena begins with one
+	pages := unsafe.Slice((*byte)(unsafe.Add(at, -before)), before+len(data))
+	_ = unix.Madvise(pages, unix.MADV_POPULATE_WRITE)
 	copy(mem, data)
 }
 

@@ -105,7 +105,7 @@ func (m *Machine) record() {
 }
 
 // recordHeader says of what machine a record is: a comment, and read by Replay.
-const recordHeader = "# warren record of %s quantum %d from epoch %d:"
+const recordHeader = headerStart + "%s quantum %d from epoch %d:"
 
 // shift is what to add to the epochs of a record, whose machine may have been
 // older or younger when it began. EINVAL if its epochs were of another length.
