@@ -167,6 +167,9 @@ func (g *cgroup) write(file, text string) error {
 	}
 	defer unix.Close(fd)
 	_, err = unix.Write(fd, []byte(text))
+	if err == unix.ENODEV { // it was removed since the file was opened
+		err = unix.ENOENT
+	}
 	return err
 }
 
